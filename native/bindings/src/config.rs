@@ -1,0 +1,7 @@
+//! Configuration file and credentials: `get_setting` and its kin.
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The Python module `shotput._native`: registration only.
+
+mod attachments;
+mod config;
+mod error;
+mod images;
+mod objects;
+mod resources;
+mod runtime;
+mod sessions;
+mod submission;
+mod template;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::register(module)?;
+    config::register(module)?;
+    resources::register(module)?;
+    submission::register(module)?;
+    attachments::register(module)?;
+    template::register(module)?;
+    sessions::register(module)?;
+    objects::register(module)?;
+    images::register(module)?;
+    Ok(())
+}

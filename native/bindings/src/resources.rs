@@ -1,0 +1,7 @@
+//! Farms, queues, jobs and their logs.
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The hash cache and the S3-check cache, shared with the official client.

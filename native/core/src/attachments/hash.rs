@@ -1,0 +1,1 @@
+//! Content hashes (xxh128).

@@ -1,0 +1,1 @@
+//! Asset manifests, version 2023-03-03.

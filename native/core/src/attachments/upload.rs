@@ -1,0 +1,1 @@
+//! Upload of inputs and outputs.

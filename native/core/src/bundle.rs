@@ -1,0 +1,1 @@
+//! Job bundles: template, parameter values, asset references.

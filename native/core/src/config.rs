@@ -1,0 +1,1 @@
+//! The client configuration file (INI), shared with the official client.

@@ -1,0 +1,1 @@
+//! The object store: the S3 protocol over a folder.

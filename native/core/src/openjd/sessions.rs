@@ -1,0 +1,1 @@
+//! Sessions: environments and tasks as subprocesses.

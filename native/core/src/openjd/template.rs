@@ -1,0 +1,1 @@
+//! Template checks, jobs and task parameter spaces.

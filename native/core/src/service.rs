@@ -1,0 +1,1 @@
+//! The Deadline Cloud service client.
