@@ -1,7 +1,7 @@
 """Check the import rules of ARCHITECTURE.md with import-linter.
 
-The contracts are made here rather than written down, because the list of hosts comes from ``profiles/``: a new DCC needs
-no change in this file.
+The contracts are made here rather than written down, because the list of hosts comes from ``profiles/``: a new DCC
+needs no change in this file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def contracts() -> str:
     host_packages = hosts()
     packages = ["shotput", "shotput_ui", "shotput_farm", *host_packages]
     sections = [
-        "[importlinter]\ninclude_external_packages = True\nroot_packages =\n" + "\n".join(f"    {p}" for p in packages) + "\n",
+        "[importlinter]\ninclude_external_packages = True\nroot_packages =\n"
+        + "\n".join(f"    {p}" for p in packages)
+        + "\n",
         contract(
             "the facade knows no toolkit, no host and nothing above it",
             "forbidden",
@@ -55,7 +57,17 @@ def contracts() -> str:
                 for path in (ROOT / "native/python/shotput").glob("*.py")
                 if path.stem != "__init__"
             ),
-            forbidden_modules=["typer", "rich", "click", "botocore", "boto3", "starlette", "uvicorn", "yaml", "shotput.cli"],
+            forbidden_modules=[
+                "typer",
+                "rich",
+                "click",
+                "botocore",
+                "boto3",
+                "starlette",
+                "uvicorn",
+                "yaml",
+                "shotput.cli",
+            ],
         ),
         contract(
             "view models know no toolkit and no host",

@@ -1,4 +1,4 @@
-"""``shotput farm``: start, stop and look at the local farm. Loaded by the ``shotput`` command through its entry point."""
+"""``shotput farm``: start, stop and look at the local farm. The ``shotput`` command finds it by its entry point."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-
 from shotput import local_farm
 from shotput.cli.output import JsonOption, emit, err, out, table
 
@@ -57,7 +56,7 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command(epilog='Example: eval "$(shotput farm env)"')
 def env(as_json: JsonOption = False) -> None:
-    """Print the environment that points other tools (boto3, the deadline command) at the farm; starts it when needed."""
+    """Print the environment that points other tools (boto3, the deadline command) at the farm, started when needed."""
     variables = local_farm.environment(local_farm.start())
 
     def show() -> None:

@@ -1,4 +1,4 @@
-"""What the command says and returns when something fails: one exit code a kind of failure, one sentence, one log file."""
+"""What the command returns when something fails: one exit code a kind of failure."""
 
 from __future__ import annotations
 

@@ -104,7 +104,11 @@ def show(
             failed = step.get("taskRunStatusCounts", {}).get("FAILED", 0)
             retries = step.get("taskFailureRetryCount", 0)
             grid.add_row(
-                escape(step["name"]), status(step["taskRunStatus"]), f"{step_done}/{step_total}", str(failed), str(retries)
+                escape(step["name"]),
+                status(step["taskRunStatus"]),
+                f"{step_done}/{step_total}",
+                str(failed),
+                str(retries),
             )
         out.print(grid)
         if job.get("parameters"):
@@ -164,7 +168,10 @@ def wait(
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Wait until a job ends. Exit code: 0 succeeded, 10 failed, 11 canceled, 12 suspended, 13 not compatible, 14 time out."""
+    """Wait until a job ends.
+
+    Exit code: 0 succeeded, 10 failed, 11 canceled, 12 suspended, 13 not compatible, 14 out of time.
+    """
     connection = targets.connect(target)
     job = find(connection, name)
     final = wait_for(connection, job["jobId"], timeout=timeout, as_json=as_json)

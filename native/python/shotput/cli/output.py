@@ -1,4 +1,4 @@
-"""How commands speak: one JSON document or text on standard output, progress on standard error, a log file beside both."""
+"""How commands speak: one JSON document or text on standard output, progress on standard error, and a log file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def table(*columns: str) -> Table:
     """An empty table in the one style. A column that begins with ``>`` is aligned to the right."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        grid.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        grid.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
     return grid
 
 

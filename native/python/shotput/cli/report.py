@@ -34,7 +34,9 @@ _SECRET = re.compile(
 
 
 def report(
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The zip file; a dated name by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The zip file; a dated name by default.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pack logs, settings and versions for a bug report. Keys, tokens, user and machine names are taken out."""
@@ -71,7 +73,10 @@ def _contents() -> Iterator[tuple[str, str]]:
         settings = {"error": str(error)}
     yield "settings.json", json.dumps(settings, indent=2)
     state = local_farm.state()
-    yield "farm.json", json.dumps({"running": state is not None, "endpoint": state.endpoint_url if state else None}, indent=2)
+    yield (
+        "farm.json",
+        json.dumps({"running": state is not None, "endpoint": state.endpoint_url if state else None}, indent=2),
+    )
     root = local_farm.data_dir()
     for log in sorted(root.rglob("*.log*")):
         with log.open("rb") as file:

@@ -32,7 +32,9 @@ def submit(
         bool, typer.Option("--ignore-missing", help="Submit although input files are missing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before files are uploaded.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")
+    ] = False,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
@@ -48,7 +50,9 @@ def submit(
     given: dict[str, Any] = {
         "name": name,
         "priority": priority,
-        "job_parameters": [{"name": key, "value": value} for key, value in parse_pairs(parameters, "--parameter").items()],
+        "job_parameters": [
+            {"name": key, "value": value} for key, value in parse_pairs(parameters, "--parameter").items()
+        ],
         "require_paths_exist": not ignore_missing,
         # Files of the local farm never leave this machine, so there is nothing to confirm.
         "auto_accept": yes or connection.name == "local",

@@ -12,7 +12,7 @@ from shotput import _native, local_farm
 from shotput.cli.failure import CommandFailure, ExitCode
 
 
-class TargetName(str, enum.Enum):
+class TargetName(enum.StrEnum):
     """The farms that a command can name."""
 
     LOCAL = "local"
@@ -21,7 +21,9 @@ class TargetName(str, enum.Enum):
 
 TargetOption = Annotated[
     TargetName,
-    typer.Option("--target", "-t", help="`local`: the farm of this machine. `cloud`: AWS Deadline Cloud, as configured."),
+    typer.Option(
+        "--target", "-t", help="`local`: the farm of this machine. `cloud`: AWS Deadline Cloud, as configured."
+    ),
 ]
 
 
