@@ -59,7 +59,7 @@ def read(
 
 
 def load_object(operation: str, body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body (none: ``{}``). Raises ``Validation`` (CANNOT_PARSE) that says where it breaks."""
+    """Return the JSON object in a body (none: ``{}``). Raises ``Validation`` (CANNOT_PARSE) that says why not."""
     if not body:
         return {}
     try:
@@ -140,7 +140,7 @@ def _compile(
 
 def _from_text(shape: Shape) -> Callable[[str], Any]:
     """Return what turns the text of a query or header value into the JSON value that the shape's check expects."""
-    member = shape.member if shape.type_name == "list" else shape  # type: ignore[attr-defined]
+    member = shape.member if shape.type_name == "list" else shape
     if member.type_name in ("integer", "long"):
         return _int_or_text
     if member.type_name == "boolean":

@@ -33,7 +33,7 @@ def parse(value: str | float) -> float:
     return round(seconds, 6)
 
 
-def format(seconds: float) -> str:
+def render(seconds: float) -> str:
     """Return ``2024-01-02T03:04:05.678123Z``; whole seconds have no fraction."""
     whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
     if micros:
