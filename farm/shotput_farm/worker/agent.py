@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,11 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from shotput import local_farm
+from shotput.local_farm import FarmState
+
 from shotput_farm.credentials import write_private
-from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceException
+from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError
 from shotput_farm.worker import execution, host
 from shotput_farm.worker.logs import LogShipper
-from shotput_farm.worker.schedule import FarmGone, Schedule, WorkerRefused
+from shotput_farm.worker.schedule import FarmGoneError, Schedule, WorkerRefusedError
 from shotput_farm.worker.service import WorkerService
 from shotput_farm.worker.session import Session
 
@@ -32,11 +36,10 @@ _REGISTER_SECONDS = 30.0
 class Agent:
     """One worker of the farm that serves ``data_dir``. ``vcpu`` offers another number of cores than there are."""
 
-    def __init__(self, data_dir: Path, state: Mapping[str, Any], *, vcpu: int | None = None) -> None:
+    def __init__(self, data_dir: Path, state: FarmState, *, vcpu: int | None = None) -> None:
         self._data_dir = data_dir
         self._sessions_dir = data_dir / "sessions"
         self._sessions_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._farm_pid = int(state["pid"])
         self._vcpu = vcpu
         self._service = WorkerService(state)
         self._logs = LogShipper(self._service.put_log_events)
@@ -46,18 +49,19 @@ class Agent:
         """Work until SIGTERM, SIGINT, or the end of the farm. Returns when all sessions are over."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        threading.Thread(target=self._watch_farm, name="farm-watch", daemon=True).start()
         try:
             while True:
                 self._register()
                 try:
                     self._schedule.run()
-                except WorkerRefused as refusal:
+                except WorkerRefusedError as refusal:
                     LOG.warning("%s Registering again.", refusal)
                     self._end_sessions(grace=0.0)
                     continue
                 break
             self._drain()
-        except FarmGone as gone:
+        except FarmGoneError as gone:
             LOG.info("%s Ending.", gone)
             self._end_sessions(grace=0.0)
         finally:
@@ -69,6 +73,13 @@ class Agent:
         LOG.info("Got %s: ending the sessions.", signal.Signals(number).name)
         self._schedule.stop()
 
+    def _watch_farm(self) -> None:
+        """Wait for the end of standard input: the farm holds it open, and its end is the farm's, however that came."""
+        with contextlib.suppress(OSError, ValueError):
+            while sys.stdin.buffer.read(4096):
+                pass
+        self._schedule.stop()
+
     def _register(self) -> None:
         """Become a STARTED worker, as the one that this data directory had before, if the farm still knows it."""
         deadline = time.monotonic() + _REGISTER_SECONDS
@@ -76,10 +87,10 @@ class Agent:
             try:
                 self._try_register()
                 return
-            except (OSError, ServiceException) as error:
-                refused = isinstance(error, ServiceException) and error.status < 500 and not isinstance(error, Conflict)
+            except (OSError, ServiceError) as error:
+                refused = isinstance(error, ServiceError) and error.status < 500 and not isinstance(error, Conflict)
                 if not self._farm_lives():
-                    raise FarmGone(f"The farm of this worker is gone ({error}).") from error
+                    raise FarmGoneError(f"The farm of this worker is gone ({error}).") from error
                 if refused or time.monotonic() > deadline:
                     raise
                 LOG.warning("Cannot register yet: %s. Trying again.", error)
@@ -92,8 +103,8 @@ class Agent:
         service = self._service
         service.use_farm_keys()
         try:
-            worker_id = service.register(_persisted_id(path, service.state["fleet_id"]), properties)
-            write_private(path, json.dumps({"worker_id": worker_id, "fleet_id": service.state["fleet_id"]}))
+            worker_id = service.register(_persisted_id(path, service.state.fleet_id), properties)
+            write_private(path, json.dumps({"worker_id": worker_id, "fleet_id": service.state.fleet_id}))
             service.assume_fleet_role()
             service.update_worker("STARTED", capabilities=capabilities, hostProperties=properties)
         except ResourceNotFound:
@@ -134,24 +145,20 @@ class Agent:
         return Session(session_id, open_execution, self._schedule.reports, forget)
 
     def _farm_lives(self) -> bool:
-        # The farm starts its worker: when it is gone, this process has another parent (or, on Windows, a dead one).
-        if os.getppid() == self._farm_pid:
-            return True
-        try:
-            os.kill(self._farm_pid, 0)
-        except (OSError, SystemError):
-            return False
-        return True
+        # Its lock and not its state file: a farm that stops in order removes the file before it stops its worker.
+        return local_farm.is_locked(self._data_dir)
 
     def _drain(self) -> None:
         """Tell the farm that this worker stops, interrupt the sessions, report them, say good-bye."""
+        if not self._farm_lives():
+            raise FarmGoneError("The farm of this worker is gone.")
         try:
             self._service.update_worker("STOPPING")
             self._end_sessions(grace=_DRAIN_GRACE_SECONDS)
             self._schedule.report()
             self._service.update_worker("STOPPED")
             LOG.info("Stopped.")
-        except (OSError, ServiceException) as error:
+        except (OSError, ServiceError) as error:
             LOG.warning("Cannot leave in order: %s. The farm will find out by itself.", error)
             self._end_sessions(grace=0.0)
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceException, Throttling
+from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError, Throttling
 from shotput_farm.worker.reports import Reports, Update
 from shotput_farm.worker.session import Session
 
@@ -37,11 +37,11 @@ class Farm(Protocol):
         """Call UpdateWorkerSchedule; None when ``wakeup`` became readable before an answer came."""
 
 
-class FarmGone(Exception):
+class FarmGoneError(Exception):
     """The farm of this worker does not run any more."""
 
 
-class WorkerRefused(Exception):
+class WorkerRefusedError(Exception):
     """The farm does not take this worker for a running one; it has to register anew. The text says why."""
 
 
@@ -79,7 +79,7 @@ class Schedule:
         self._ring()
 
     def run(self) -> None:
-        """Talk to the farm until ``stop``, or until it tells the worker to stop. Raises FarmGone and WorkerRefused."""
+        """Talk to the farm until ``stop``, or until it tells the worker to stop. Raises FarmGoneError and WorkerRefusedError."""
         hold = 0.0
         failures = 0
         while not self._stop:
@@ -88,14 +88,14 @@ class Schedule:
                 return
             try:
                 desired = self._exchange(hold)
-            except ServiceException as error:
+            except ServiceError as error:
                 failures += 1
                 self._wait_after(error, failures)
                 hold = 0.0
                 continue
-            except (OSError, TimeoutError) as error:
+            except OSError as error:
                 if not self._farm_lives():
-                    raise FarmGone(f"The farm of this worker is gone ({error}).") from error
+                    raise FarmGoneError(f"The farm of this worker is gone ({error}).") from error
                 failures += 1
                 LOG.warning("The farm did not answer: %s. Trying again.", error)
                 self._pause(min(0.1 * 2**failures, 2.0))
@@ -207,13 +207,13 @@ class Schedule:
         finally:
             self._wakeup.setblocking(False)
 
-    def _wait_after(self, error: ServiceException, failures: int) -> None:
-        """Decide what an error means for the worker: wait and try again, or give up by raising WorkerRefused."""
+    def _wait_after(self, error: ServiceError, failures: int) -> None:
+        """Decide what an error means for the worker: wait and try again, or give up by raising WorkerRefusedError."""
         if isinstance(error, Conflict) and error.members.get("reason") != "CONCURRENT_MODIFICATION":
-            raise WorkerRefused(f"The farm takes this worker for offline: {error}") from error
+            raise WorkerRefusedError(f"The farm takes this worker for offline: {error}") from error
         if isinstance(error, ResourceNotFound):
-            raise WorkerRefused(f"The farm does not know this worker: {error}") from error
+            raise WorkerRefusedError(f"The farm does not know this worker: {error}") from error
         if not isinstance(error, (Throttling, Conflict)) and error.status < 500:
-            raise WorkerRefused(f"The farm refuses this worker: {error}") from error
+            raise WorkerRefusedError(f"The farm refuses this worker: {error}") from error
         LOG.warning("The farm cannot answer now: %s. Trying again.", error)
         time.sleep(min(max(error.retry_after or 0.0, 0.1 * 2 ** min(failures, 10)), _SLOWEST_RETRY_SECONDS))

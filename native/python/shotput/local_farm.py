@@ -230,13 +230,15 @@ class FarmLock:
         self._stream = stream
 
     @classmethod
-    def acquire(cls, folder: Path, *, patience: float = 1.0) -> FarmLock | None:
+    def acquire(cls, folder: Path, *, name: str = LOCK_FILE, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
+
+        ``name`` is the lock's file (the farm's worker has one of its own).
 
         Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment.
         """
         deadline = time.monotonic() + patience
-        stream = (folder / LOCK_FILE).open("ab+")
+        stream = (folder / name).open("ab+")
         while not _try_lock(stream, exclusive=True):
             if time.monotonic() >= deadline:
                 stream.close()
