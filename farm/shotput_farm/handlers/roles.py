@@ -31,7 +31,7 @@ def assume_queue_role_for_worker(farm: Farm, request: Request) -> dict[str, Any]
     with farm.store.read() as db:
         worker_row(db, params)
         queue = queue_row(db, params)
-    return _mint(farm, request, "queue-worker", queue, fleet_id=params["fleetId"], worker_id=params["workerId"])
+    return _mint(farm, "queue-worker", queue, params["workerId"], params["fleetId"], params["workerId"])
 
 
 @operation("AssumeFleetRoleForRead")
@@ -65,19 +65,27 @@ def assume_fleet_role_for_worker(farm: Farm, request: Request) -> dict[str, Any]
 def _queue_role(farm: Farm, request: Request, kind: Kind) -> dict[str, Any]:
     with farm.store.read() as db:
         queue = queue_row(db, request.params)
-    return _mint(farm, request, kind, queue)
+    return _mint(farm, kind, queue, request.identity.principal)
 
 
-def _mint(farm: Farm, request: Request, kind: Kind, queue: sqlite3.Row, **scope: str) -> dict[str, Any]:
+def _mint(
+    farm: Farm,
+    kind: Kind,
+    queue: sqlite3.Row,
+    principal: str,
+    fleet_id: str | None = None,
+    worker_id: str | None = None,
+) -> dict[str, Any]:
     settings = json.loads(queue["detail"]).get("jobAttachmentSettings") or {}
     key = farm.credentials.mint(
         kind,
-        principal=scope.get("worker_id", request.identity.principal),
+        principal=principal,
         farm_id=queue["farm_id"],
         queue_id=queue["queue_id"],
+        fleet_id=fleet_id,
+        worker_id=worker_id,
         bucket=settings.get("s3BucketName"),
         prefix=settings.get("rootPrefix", ""),
         read_only=kind == "queue-read",
-        **scope,
     )
     return {"credentials": key.wire()}

@@ -60,7 +60,7 @@ def batch_update_task(farm: Farm, request: Request) -> dict[str, Any]:
     """Ask target statuses of many tasks; what cannot be changed is listed in ``errors``."""
 
     def work(tx: Transaction) -> list[Mapping[str, Any]]:
-        errors = []
+        errors: list[Mapping[str, Any]] = []
         for item in request.params["tasks"]:
             try:
                 _change(tx, item, request.identity.principal)

@@ -316,7 +316,7 @@ def _string_list(vocabulary: Vocabulary, body: Mapping[str, Any], values: list[A
 def _parameter(vocabulary: Vocabulary, body: Mapping[str, Any], values: list[Any], path: str) -> str:
     if vocabulary.parameters is None:
         raise SearchError(path, f"A {vocabulary.noun} has no parameters to search by. Leave the parameterFilter out.")
-    # The union's one member holds the text of the value, whatever its type.
+    # A parameter is a union with one member; its value is text, whatever its type.
     values.extend((body["name"], body["value"]))
     return (
         f"EXISTS (SELECT 1 FROM json_each({vocabulary.parameters}) AS p, json_each(p.value) AS v"
