@@ -38,8 +38,8 @@ class Credential:
 
     ``kind`` is ``"farm"`` for the long-lived key of the farm's user (no limits), else the role the key was minted for.
     ``principal`` is what ``createdBy`` shows. ``expires_at`` is in epoch seconds, None for the long-lived key.
-    ``farm_id``, ``queue_id``, ``fleet_id`` and ``worker_id`` are the scope; ``bucket``, ``prefix`` and ``read_only`` what
-    the object store lets it do (no bucket: nothing).
+    ``farm_id``, ``queue_id``, ``fleet_id`` and ``worker_id`` are the scope; ``bucket``, ``prefix`` and ``read_only``
+    what the object store lets it do (no bucket: nothing).
     """
 
     access_key_id: str
@@ -151,8 +151,8 @@ class CredentialStore:
     ) -> Credential:
         """Return a temporary key for a role, valid for ``lifetime`` seconds or a little less.
 
-        The same scope gets the same key while most of its life is left. With ``bucket`` the key opens the objects of that
-        bucket below ``prefix`` (``read_only``: no writes), from now until it expires.
+        The same scope gets the same key while most of its life is left. With ``bucket`` the key opens the objects of
+        that bucket below ``prefix`` (``read_only``: no writes), from now until it expires.
         """
         now = self._clock()
         scope = (kind, principal, farm_id, queue_id, fleet_id, worker_id, bucket, prefix, read_only)
@@ -217,8 +217,8 @@ class CredentialStore:
             keys = [Credential(**{k: v for k, v in key.items() if k in names}) for key in document["keys"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"The farm's keys in {self._path} cannot be understood ({error}). Move that file away; the farm makes new "
-                "keys when it starts again."
+                f"The farm's keys in {self._path} cannot be understood ({error}). Move that file away; the farm "
+                "makes new keys when it starts again."
             ) from error
         return {key.access_key_id: key for key in keys}
 
@@ -228,7 +228,7 @@ class CredentialStore:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one step, readable by its owner alone. Raises OSError; then nothing has changed."""
+    """Replace ``path`` by ``text`` in one step, readable by its owner alone. OSError: nothing has changed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -12,12 +12,12 @@ import json
 import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from shotput_farm.credentials import Credential
 
-Reply = Union[Mapping[str, Any], None]
-Handler = Callable[[Any, "Request"], Union[Reply, Awaitable[Reply]]]
+Reply = Mapping[str, Any] | None
+Handler = Callable[[Any, "Request"], Reply | Awaitable[Reply]]
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 
@@ -26,9 +26,9 @@ class Request:
     """One parsed and validated request.
 
     ``params`` holds wire member names: path, query, header and body members alike; timestamps are float epoch seconds
-    rounded to microseconds, blobs bytes, document members (``{}`` of the model) plain JSON values. Members that the model
-    does not know are gone. ``hold_seconds`` is how long the caller lets the farm hold the request open when there is
-    nothing to say (0.0 = answer at once).
+    rounded to microseconds, blobs bytes, document members (``{}`` of the model) plain JSON values. Members that the
+    model does not know are gone. ``hold_seconds`` is how long the caller lets the farm hold the request open when
+    there is nothing to say (0.0 = answer at once).
     """
 
     operation: str
@@ -61,10 +61,10 @@ registry: dict[str, Registered] = {}
 def operation(name: str, *, inline: bool = False) -> Callable[[_H], _H]:
     """Register the decorated function as the handler of operation ``name`` (``"GetFarm"``).
 
-    An ``async def`` handler runs on the event loop and may wait as long as ``request.hold_seconds``; it is cancelled when
-    its client goes away or the farm stops. A plain ``def`` runs on a small thread pool, several at a time, unless
-    ``inline`` says that it returns within microseconds and touches neither disk nor lock. Raises ValueError when the name
-    has a handler already.
+    An ``async def`` handler runs on the event loop and may wait as long as ``request.hold_seconds``; it is cancelled
+    when its client goes away or the farm stops. A plain ``def`` runs on a small thread pool, several at a time, unless
+    ``inline`` says that it returns within microseconds and touches neither disk nor lock. Raises ValueError when the
+    name has a handler already.
     """
 
     def register(handler: _H) -> _H:

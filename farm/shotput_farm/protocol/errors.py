@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-class ServiceException(Exception):
+class ServiceError(Exception):
     """An error that travels over the wire.
 
-    ``code`` is the modelled name, ``status`` the HTTP status, ``members`` the further members of the error shape in wire
-    names (``message`` not among them), and ``headers`` what goes into the reply's header.
+    ``code`` is the modelled name, ``status`` the HTTP status, ``members`` the further members of the error shape in
+    wire names (``message`` not among them), and ``headers`` what goes into the reply's header.
     """
 
     code = "InternalServerErrorException"
@@ -30,7 +30,7 @@ class ServiceException(Exception):
         return _rebuild, (type(self), self.message, self.members, self.headers, self.code, self.status)
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON body: the members, ``message``, and the code as ``__type`` for clients that read no header."""
+        """Return the JSON body: the members, ``message``, and the code as ``__type`` too, which some clients read."""
         return {"__type": self.code, "message": self.message, **self.members}
 
     @property
@@ -41,22 +41,22 @@ class ServiceException(Exception):
 
 
 def _rebuild(
-    cls: type[ServiceException],
+    cls: type[ServiceError],
     message: str,
     members: dict[str, Any],
     headers: dict[str, str],
     code: str,
     status: int,
-) -> ServiceException:
+) -> ServiceError:
     error = cls.__new__(cls)
-    ServiceException.__init__(error, message, members)
+    ServiceError.__init__(error, message, members)
     error.headers = headers
     error.code = code
     error.status = status
     return error
 
 
-class AccessDenied(ServiceException):
+class AccessDenied(ServiceError):
     """The caller may not do this (``AccessDeniedException``, 403); also what a bad signature gets."""
 
     code = "AccessDeniedException"
@@ -66,7 +66,7 @@ class AccessDenied(ServiceException):
         super().__init__(message, {"context": dict(context) if context else None})
 
 
-class Conflict(ServiceException):
+class Conflict(ServiceError):
     """The resource's state does not allow this (``ConflictException``, 409).
 
     ``reason`` is one of CONFLICT_EXCEPTION, CONCURRENT_MODIFICATION, RESOURCE_ALREADY_EXISTS, RESOURCE_IN_USE,
@@ -95,7 +95,7 @@ class Conflict(ServiceException):
         )
 
 
-class InternalError(ServiceException):
+class InternalError(ServiceError):
     """The farm failed (``InternalServerErrorException``, 500)."""
 
     def __init__(self, message: str, retry_after: int | None = None) -> None:
@@ -104,7 +104,7 @@ class InternalError(ServiceException):
             self.headers["Retry-After"] = str(retry_after)
 
 
-class ResourceNotFound(ServiceException):
+class ResourceNotFound(ServiceError):
     """There is no such resource (``ResourceNotFoundException``, 404). ``resource_type`` is its lower-case noun."""
 
     code = "ResourceNotFoundException"
@@ -121,7 +121,7 @@ class ResourceNotFound(ServiceException):
         )
 
 
-class QuotaExceeded(ServiceException):
+class QuotaExceeded(ServiceError):
     """A limit of the farm is reached (``ServiceQuotaExceededException``, 402)."""
 
     code = "ServiceQuotaExceededException"
@@ -150,8 +150,8 @@ class QuotaExceeded(ServiceException):
         )
 
 
-class Throttling(ServiceException):
-    """The caller should come back later (``ThrottlingException``, 429), after ``retry_after`` whole seconds if given."""
+class Throttling(ServiceError):
+    """The caller should come back (``ThrottlingException``, 429), after ``retry_after`` whole seconds if given."""
 
     code = "ThrottlingException"
     status = 429
@@ -162,7 +162,7 @@ class Throttling(ServiceException):
             self.headers["Retry-After"] = str(retry_after)
 
 
-class Validation(ServiceException):
+class Validation(ServiceError):
     """The request breaks the model or a rule (``ValidationException``, 400).
 
     ``fields`` are (member path, message) pairs or ``{"name", "message"}`` dicts; ``reason`` is one of
@@ -188,7 +188,7 @@ class Validation(ServiceException):
         )
 
 
-MODELLED: dict[str, type[ServiceException]] = {
+MODELLED: dict[str, type[ServiceError]] = {
     cls.code: cls
     for cls in (AccessDenied, Conflict, InternalError, ResourceNotFound, QuotaExceeded, Throttling, Validation)
 }
@@ -202,12 +202,12 @@ def unknown_operation(name: str) -> Validation:
     )
 
 
-def from_wire(code: str, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> ServiceException:
-    """Return the typed error for a reply; an unmodelled code gives a ``ServiceException`` that carries it.
+def from_wire(code: str, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> ServiceError:
+    """Return the typed error for a reply; an unmodelled code gives a ``ServiceError`` that carries it.
 
     ``headers`` has lower-case names.
     """
-    cls = MODELLED.get(code, ServiceException)
+    cls = MODELLED.get(code, ServiceError)
     members = {k: v for k, v in body.items() if k not in ("__type", "message", "Message")}
     message = body.get("message") or body.get("Message") or f"The service answered {status} {code} without a message."
     retry_after = headers.get("retry-after")

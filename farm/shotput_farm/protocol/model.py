@@ -7,7 +7,7 @@ client, no credential chain. This module parses and writes nothing itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 from botocore.loaders import Loader
@@ -76,7 +76,7 @@ class Service:
         return self.model.shape_for(name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def service(name: str) -> Service:
     """Return the service ``deadline``, ``logs`` or ``sts``, read once per process."""
     return Service(name)

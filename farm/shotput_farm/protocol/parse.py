@@ -28,12 +28,14 @@ def route(service: Service, method: str, raw_path: str) -> tuple[Operation, dict
     """
     segments = raw_path.strip("/").split("/")
     for template, operation in service.routes.get((method, len(segments)), ()):
-        for expected, given in zip(template, segments):
+        for expected, given in zip(template, segments, strict=True):
             if expected != given and expected[0] != "{":
                 break
         else:
             return operation, {
-                expected[1:-1]: unquote(given) for expected, given in zip(template, segments) if expected[0] == "{"
+                expected[1:-1]: unquote(given)
+                for expected, given in zip(template, segments, strict=True)
+                if expected[0] == "{"
             }
     raise unknown_operation(f"{method} {raw_path[:200]}")
 
@@ -59,7 +61,7 @@ def read(
 
 
 def load_object(operation: str, body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body (none: ``{}``). Raises ``Validation`` (CANNOT_PARSE) that says where it breaks."""
+    """Return the JSON object in a body (none: ``{}``). Raises ``Validation`` (CANNOT_PARSE) that says why not."""
     if not body:
         return {}
     try:
@@ -140,7 +142,7 @@ def _compile(
 
 def _from_text(shape: Shape) -> Callable[[str], Any]:
     """Return what turns the text of a query or header value into the JSON value that the shape's check expects."""
-    member = shape.member if shape.type_name == "list" else shape  # type: ignore[attr-defined]
+    member = shape.member if shape.type_name == "list" else shape
     if member.type_name in ("integer", "long"):
         return _int_or_text
     if member.type_name == "boolean":

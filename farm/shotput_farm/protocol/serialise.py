@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
@@ -16,10 +16,63 @@ from shotput_farm.protocol import timestamps
 from shotput_farm.protocol.model import Operation
 from shotput_farm.protocol.validate import Checker, Problem
 
-Emit = Callable[[Any], Any]
+Convert = Callable[[Any], Any]
 
 _STRICT = Checker(report_unknown=True)
-_EMITTERS: dict[str, Emit | None] = {}
+
+
+class Converter:
+    """Compiles shapes into functions that leave out None and unknown members, and convert timestamps.
+
+    ``timestamp`` is what is done to a timestamp: rendered on the way out, parsed on the way in.
+    """
+
+    def __init__(self, timestamp: Convert) -> None:
+        self._timestamp = timestamp
+        self._compiled: dict[str, Convert | None] = {}
+
+    def convert(self, shape: Shape) -> Convert | None:
+        """Return what converts a value of ``shape``, None when values stay as they are."""
+        name = shape.name
+        if name not in self._compiled:
+            # Stands in while a shape that contains itself (groupFilter) is compiled.
+            self._compiled[name] = lambda value: cast("Convert", self._compiled[name])(value)
+            self._compiled[name] = self._compile(shape)
+        return self._compiled[name]
+
+    def members(self, members: Mapping[str, Shape]) -> Convert:
+        """Return what converts a structure that has ``members`` (wire name → shape)."""
+        converts = {name: self.convert(member) for name, member in members.items()}
+
+        def convert(value: Mapping[str, Any]) -> dict[str, Any]:
+            result = {}
+            for name, item in value.items():
+                if item is None or name not in converts:
+                    continue
+                inner = converts[name]
+                result[name] = item if inner is None else inner(item)
+            return result
+
+        return convert
+
+    def _compile(self, shape: Shape) -> Convert | None:
+        if isinstance(shape, StructureShape):
+            if shape.is_document_type:
+                return None
+            return self.members({m.serialization.get("name", name): m for name, m in shape.members.items()})
+        if isinstance(shape, ListShape):
+            item = self.convert(shape.member)
+            return None if item is None else lambda value: [item(entry) for entry in value]
+        if isinstance(shape, MapShape):
+            entry = self.convert(shape.value)
+            if entry is None:
+                return lambda value: {key: item for key, item in value.items() if item is not None}
+            return lambda value: {key: entry(item) for key, item in value.items() if item is not None}
+        return self._timestamp if shape.type_name == "timestamp" else None
+
+
+WRITER = Converter(timestamps.render)
+READER = Converter(timestamps.parse)
 
 
 def reply(operation: Operation, members: Mapping[str, Any] | None) -> tuple[int, bytes]:
@@ -28,8 +81,8 @@ def reply(operation: Operation, members: Mapping[str, Any] | None) -> tuple[int,
         return 204, b""
     if not members or operation.output is None:
         return operation.status, b"{}"
-    emit = emitter(operation.output)
-    return operation.status, encode(emit(members) if emit is not None else members)
+    convert = WRITER.convert(operation.output)
+    return operation.status, encode(convert(members) if convert is not None else members)
 
 
 def encode(document: Any) -> bytes:
@@ -43,55 +96,3 @@ def problems_of(operation: Operation, members: Mapping[str, Any] | None) -> list
     if operation.output is not None:
         _STRICT.check(operation.output)(dict(members or {}), problems)
     return problems
-
-
-def emitter(shape: Shape) -> Emit | None:
-    """Return what turns a value of the farm into its JSON form, None when it is its own JSON form."""
-    if shape.name in _EMITTERS:
-        return _EMITTERS[shape.name]
-    # Stands in while a shape that contains itself is compiled.
-    _EMITTERS[shape.name] = lambda value: _call(_EMITTERS[shape.name], value)
-    compiled = _compile(shape)
-    _EMITTERS[shape.name] = compiled
-    return compiled
-
-
-def _call(emit: Emit | None, value: Any) -> Any:
-    return value if emit is None else emit(value)
-
-
-def _compile(shape: Shape) -> Emit | None:
-    if isinstance(shape, StructureShape):
-        if shape.metadata.get("document") or getattr(shape, "is_document_type", False):
-            return None
-        members = {
-            name: (member.serialization.get("name", name), emitter(member))
-            for name, member in shape.members.items()
-            if member.serialization.get("location") is None
-        }
-        return _structure(members)
-    if isinstance(shape, ListShape):
-        item = emitter(shape.member)
-        return None if item is None else lambda value: [item(entry) for entry in value]
-    if isinstance(shape, MapShape):
-        entry = emitter(shape.value)
-        if entry is None:
-            return lambda value: {key: item for key, item in value.items() if item is not None}
-        return lambda value: {key: entry(item) for key, item in value.items() if item is not None}
-    return timestamps.format if shape.type_name == "timestamp" else None
-
-
-def _structure(members: dict[str, tuple[str, Emit | None]]) -> Emit:
-    def emit(value: Mapping[str, Any]) -> dict[str, Any]:
-        result = {}
-        for name, item in value.items():
-            if item is None:
-                continue
-            known = members.get(name)
-            if known is None:
-                continue
-            wire_name, inner = known
-            result[wire_name] = item if inner is None else inner(item)
-        return result
-
-    return emit

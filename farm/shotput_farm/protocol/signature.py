@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
@@ -47,7 +47,7 @@ class Key(Protocol):
 K = TypeVar("K", bound=Key)
 
 
-class Rejected(Exception):
+class SignatureError(Exception):
     """A request is not signed, or not by a key of this farm, or not as it was sent. ``code`` is AWS's name for it."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -80,29 +80,37 @@ class Verifier(Generic[K]):
         """Return the key that signed the request for ``service`` (its signing name).
 
         ``raw_path`` and ``query`` are as they came over the wire; ``headers`` are all pairs with lower-case names.
-        Raises ``Rejected``.
+        Raises ``SignatureError``.
         """
         fields: dict[str, list[str]] = {}
         for name, value in headers:
             fields.setdefault(name, []).append(value)
-        access_key_id, date, region, scope_service, signed, signature = _authorization(fields.get("authorization", [""]))
+        access_key_id, date, region, scope_service, signed, signature = _authorization(
+            fields.get("authorization", [""])
+        )
         key = self._lookup(access_key_id)
         if key is None:
-            raise Rejected(UNKNOWN_KEY, f"This farm does not know the access key {access_key_id}. {_ASK_FOR_KEYS}")
+            raise SignatureError(
+                UNKNOWN_KEY, f"This farm does not know the access key {access_key_id}. {_ASK_FOR_KEYS}"
+            )
         now = self._clock()
         timestamp = fields.get("x-amz-date", [""])[0]
         self._check_date(timestamp, date, now)
         if scope_service != service:
-            raise Rejected(
-                MISMATCH, f"The request is signed for the service {scope_service!r}, and goes to {service!r}. Sign it anew."
+            raise SignatureError(
+                MISMATCH,
+                f"The request is signed for the service {scope_service!r}, and goes to {service!r}. Sign it anew.",
             )
         self._check_token(key, fields.get("x-amz-security-token", [""])[0], access_key_id, now)
         if "host" not in signed:
-            raise Rejected(INCOMPLETE, "The signature does not cover the header host. Sign it, and send the request again.")
+            raise SignatureError(
+                INCOMPLETE, "The signature does not cover the header host. Sign it, and send the request again."
+            )
         missing = [name for name in signed if name not in fields]
         if missing:
-            raise Rejected(
-                MISMATCH, f"The signature covers the header {missing[0]}, which the request does not carry. Sign it anew."
+            raise SignatureError(
+                MISMATCH,
+                f"The signature covers the header {missing[0]}, which the request does not carry. Sign it anew.",
             )
         payload = sha256(body).hexdigest() if body else EMPTY_SHA256_HASH
         declared = fields.get("x-amz-content-sha256", [payload])[0]
@@ -123,25 +131,27 @@ class Verifier(Generic[K]):
         signing_key = _signing_key(key.secret_access_key, date, region, service)
         expected = hmac.new(signing_key, to_sign.encode(), sha256).hexdigest()
         if declared != payload or not hmac.compare_digest(expected, signature):
-            raise Rejected(
+            raise SignatureError(
                 MISMATCH,
-                f"The signature by {access_key_id} does not fit this request: the secret key is another, or the request "
-                f"was changed on its way. {_ASK_FOR_KEYS}",
+                f"The signature by {access_key_id} does not fit this request: the secret key is another, or the "
+                f"request was changed on its way. {_ASK_FOR_KEYS}",
             )
         return key
 
     def _check_date(self, timestamp: str, date: str, now: float) -> None:
         try:
-            signed_at = datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=timezone.utc).timestamp()
+            signed_at = datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC).timestamp()
         except ValueError:
-            raise Rejected(
+            raise SignatureError(
                 INCOMPLETE, f"The header X-Amz-Date holds {timestamp!r}, and must be like 20240102T030405Z."
             ) from None
         if not timestamp.startswith(date):
-            raise Rejected(INCOMPLETE, f"The signature's date {date} is not that of X-Amz-Date, {timestamp}. Sign it anew.")
+            raise SignatureError(
+                INCOMPLETE, f"The signature's date {date} is not that of X-Amz-Date, {timestamp}. Sign it anew."
+            )
         if abs(now - signed_at) > self._skew:
-            here = datetime.fromtimestamp(now, timezone.utc).strftime(SIGV4_TIMESTAMP)
-            raise Rejected(
+            here = datetime.fromtimestamp(now, UTC).strftime(SIGV4_TIMESTAMP)
+            raise SignatureError(
                 MISMATCH,
                 f"The request was signed at {timestamp}, and the farm's clock says {here}: more than "
                 f"{self._skew:.0f} s apart. Set the clock, and sign it anew.",
@@ -149,9 +159,9 @@ class Verifier(Generic[K]):
 
     def _check_token(self, key: Key, token: str, access_key_id: str, now: float) -> None:
         if key.expired(now):
-            raise Rejected(EXPIRED, f"The temporary key {access_key_id} has expired. Ask the farm for a new one.")
+            raise SignatureError(EXPIRED, f"The temporary key {access_key_id} has expired. Ask the farm for a new one.")
         if not hmac.compare_digest((key.session_token or "").encode(), token.encode()):
-            raise Rejected(
+            raise SignatureError(
                 UNKNOWN_KEY, f"The session token does not belong to the access key {access_key_id}. {_ASK_FOR_KEYS}"
             )
 
@@ -166,14 +176,14 @@ def service_of(authorization: str) -> str:
 def _authorization(values: list[str]) -> tuple[str, str, str, str, list[str], str]:
     text = values[0]
     if not text:
-        raise Rejected(MISSING, f"The request is not signed. {_ASK_FOR_KEYS}")
+        raise SignatureError(MISSING, f"The request is not signed. {_ASK_FOR_KEYS}")
     algorithm, _, rest = text.partition(" ")
     parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     scope = parts.get("Credential", "").split("/")
     signed = parts.get("SignedHeaders", "").split(";")
     signature = parts.get("Signature", "")
     if algorithm != ALGORITHM or len(scope) != 5 or scope[4] != "aws4_request" or not signed[0] or not signature:
-        raise Rejected(
+        raise SignatureError(
             INCOMPLETE,
             f"The Authorization header must be `{ALGORITHM} Credential=KEY/DATE/REGION/SERVICE/aws4_request, "
             "SignedHeaders=…, Signature=…`. Let an AWS SDK sign the request.",

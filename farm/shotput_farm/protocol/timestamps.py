@@ -7,11 +7,11 @@ page by the last ``createdAt`` they saw, which would otherwise skip or repeat ro
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 
-_EARLIEST = datetime(1, 1, 2, tzinfo=timezone.utc).timestamp()
-_LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LATEST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
 
 def parse(value: str | float) -> float:
@@ -25,7 +25,7 @@ def parse(value: str | float) -> float:
         except ValueError:
             seconds = float(value)
         else:
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     else:
         seconds = float(value)
     if not _EARLIEST <= seconds <= _LATEST:  # also catches nan
@@ -33,7 +33,7 @@ def parse(value: str | float) -> float:
     return round(seconds, 6)
 
 
-def format(seconds: float) -> str:
+def render(seconds: float) -> str:
     """Return ``2024-01-02T03:04:05.678123Z``; whole seconds have no fraction."""
     whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
     if micros:

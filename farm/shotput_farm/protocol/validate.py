@@ -56,9 +56,9 @@ class Checker:
 
     def _compile(self, shape: Shape) -> Check:
         if isinstance(shape, StructureShape):
-            if shape.metadata.get("document") or getattr(shape, "is_document_type", False):
+            if shape.is_document_type:
                 return lambda value, problems: value
-            union = bool(getattr(shape, "is_tagged_union", False))
+            union = bool(shape.is_tagged_union)
             members = {member.serialization.get("name", name): member for name, member in shape.members.items()}
             return self._structure(members, list(shape.metadata.get("required", ())), union=union)
         if isinstance(shape, ListShape):
@@ -148,7 +148,7 @@ class Checker:
 
 
 def rejection(operation: str, problems: Sequence[Problem]) -> Validation:
-    """Return the error for a request that has ``problems``: every one of them as a field, the first three in the text."""
+    """Return the error for a request that has ``problems``: all of them as fields, the first three in the text."""
     shown = "; ".join(f"{name} {message}" if name else message for name, message in problems[:3])
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return Validation(

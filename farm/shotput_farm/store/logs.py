@@ -51,7 +51,7 @@ _MESSAGE = itemgetter("message")
 _TIMESTAMP = itemgetter("timestamp")
 
 
-class StreamNotFound(Exception):
+class StreamNotFoundError(Exception):
     """There is no such log stream. ``group`` and ``stream`` name it."""
 
     def __init__(self, group: str, stream: str) -> None:
@@ -60,11 +60,11 @@ class StreamNotFound(Exception):
         self.stream = stream
 
 
-class BadEvents(ValueError):
+class EventsError(ValueError):
     """The events of a batch are not objects with a text ``message`` and a whole ``timestamp``."""
 
 
-class BadToken(ValueError):
+class TokenError(ValueError):
     """A token does not come from this store."""
 
 
@@ -105,20 +105,20 @@ class LogStore:
     def put(self, group: str, stream: str, events: Sequence[Mapping[str, Any]]) -> int:
         """Append ``{"timestamp", "message"}`` events in order of time; return how many the stream now has.
 
-        Group and stream are made when missing. Raises ``BadEvents``; then nothing is written.
+        Group and stream are made when missing. Raises ``EventsError``; then nothing is written.
         """
         try:
             times = list(map(_TIMESTAMP, events))
             kinds = set(map(type, map(_MESSAGE, events)))
         except (KeyError, TypeError, IndexError) as error:
-            raise BadEvents("each event must be an object with timestamp and message") from error
+            raise EventsError("each event must be an object with timestamp and message") from error
         if not events or set(map(type, times)) != {int} or kinds != {str}:
-            raise BadEvents("each event's timestamp must be a whole number and its message a string")
+            raise EventsError("each event's timestamp must be a whole number and its message a string")
         in_order = sorted(times)
         if in_order != times:
             events = sorted(events, key=_TIMESTAMP)
         if not -(2**63) <= in_order[0] <= in_order[-1] < 2**63:
-            raise BadEvents("each event's timestamp must be in milliseconds since 1970")
+            raise EventsError("each event's timestamp must be in milliseconds since 1970")
         text = json.dumps(events, separators=(",", ":")).encode()
         packed = len(text) >= _PACK_FROM
         blob = zlib.compress(text, 1) if packed else text
@@ -151,13 +151,13 @@ class LogStore:
     ) -> tuple[list[dict[str, Any]], str, str]:
         """Return events with ``start`` <= timestamp < ``end``, and the tokens forward and backward of them.
 
-        At most ``limit`` events and about 1 MiB. Without ``token`` the first (``from_head``) or the last ones. At an end
-        of the stream the token that was given comes back. Raises ``StreamNotFound``, ``BadToken``.
+        At most ``limit`` events and about 1 MiB. Without ``token`` the first (``from_head``) or the last ones. At an
+        end of the stream the token that was given comes back. Raises ``StreamNotFoundError``, ``TokenError``.
         """
         with self._lock:
             stream_id = self._find(group, stream)
             if stream_id is None:
-                raise StreamNotFound(group, stream)
+                raise StreamNotFoundError(group, stream)
             (total,) = self._connection.execute("SELECT event_count FROM stream WHERE id = ?", (stream_id,)).fetchone()
             forward, position = _read_token(token, 0 if from_head else total, from_head, total)
             events, low, high = self._scan(stream_id, position, forward, limit, start, end)
@@ -179,7 +179,7 @@ class LogStore:
                 (group, len(prefix), prefix, limit, offset),
             ).fetchall()
         keys = ("name", "created_at", "first_at", "last_at", "ingested_at")
-        return [dict(zip(keys, row)) for row in rows]
+        return [dict(zip(keys, row, strict=True)) for row in rows]
 
     def has_group(self, group: str) -> bool:
         """Tell whether a log group exists."""
@@ -221,12 +221,6 @@ class LogStore:
                 low = first + upper - taken
             if taken < len(chosen) or len(found) >= limit:
                 break
-        if found:
-            # The other end of the page: what a client pages to when it turns round.
-            if forward:
-                low = max(position, high - len(found)) if start is None else position
-            else:
-                high = min(position, low + len(found)) if end is None else position
         return found, low, high
 
     def _find(self, group: str, stream: str) -> int | None:
@@ -238,7 +232,8 @@ class LogStore:
         ).fetchone()
         if row is None:
             return None
-        # Ids are never reused, so the cache needs no invalidation; it is bounded because streams are never many at once.
+        # Ids are never reused, so the cache needs no invalidation; it is bounded because streams are never many at
+        # once.
         if len(self._ids) > 4096:
             self._ids.clear()
         self._ids[(group, stream)] = row[0]
@@ -250,7 +245,8 @@ class LogStore:
             return known
         self._create_group(group)
         row = self._connection.execute(
-            "INSERT INTO stream (log_group, name, created_at) VALUES (?, ?, ?) RETURNING id", (group, stream, self._now())
+            "INSERT INTO stream (log_group, name, created_at) VALUES (?, ?, ?) RETURNING id",
+            (group, stream, self._now()),
         ).fetchone()
         return int(row[0])
 
@@ -294,5 +290,5 @@ def _read_token(token: str | None, default: int, from_head: bool, total: int) ->
         return from_head, default
     direction, _, number = token.partition("/")
     if direction not in ("f", "b") or not (number.isascii() and number.isdigit()) or int(number) > total:
-        raise BadToken(f"{token!r} is no token of this log stream")
+        raise TokenError(f"{token!r} is no token of this log stream")
     return direction == "f", int(number)
