@@ -92,7 +92,7 @@ class Machine:
 
 
 def _all(statuses: tuple[str, ...] | frozenset[str], to: str) -> dict[str, str]:
-    return {status: to for status in sorted(statuses)}
+    return dict.fromkeys(sorted(statuses), to)
 
 
 _IDLE: Final = ("PENDING", "READY", "SUSPENDED", "NOT_COMPATIBLE")
@@ -208,22 +208,22 @@ TARGETS: Final = ("READY", "FAILED", "SUCCEEDED", "CANCELED", "SUSPENDED", "PEND
 
 _GROUP_TARGETS: Final = {
     # A job or step keeps what is finished: canceling a job must not hide which frames had failed.
-    "CANCELED": {status: "cancel" for status in _IDLE},
-    "FAILED": {status: "mark_failed" for status in _IDLE},
-    "SUCCEEDED": {status: "mark_succeeded" for status in (*_IDLE, "CANCELED", "FAILED")},
-    "SUSPENDED": {status: "suspend" for status in ("PENDING", "READY")},
+    "CANCELED": dict.fromkeys(_IDLE, "cancel"),
+    "FAILED": dict.fromkeys(_IDLE, "mark_failed"),
+    "SUCCEEDED": dict.fromkeys((*_IDLE, "CANCELED", "FAILED"), "mark_succeeded"),
+    "SUSPENDED": dict.fromkeys(("PENDING", "READY"), "suspend"),
     "READY": {"SUSPENDED": "resume"},
-    "PENDING": {status: "requeue" for status in sorted(ENDED)},
+    "PENDING": dict.fromkeys(sorted(ENDED), "requeue"),
 }
 
 _TASK_TARGETS: Final = {
     # A single task that somebody points at follows, whatever it was.
-    "CANCELED": {**{s: "cancel" for s in _IDLE}, **{s: "mark_canceled" for s in ("FAILED", "SUCCEEDED")}},
-    "FAILED": {status: "mark_failed" for status in (*_IDLE, "CANCELED", "SUCCEEDED")},
-    "SUCCEEDED": {status: "mark_succeeded" for status in (*_IDLE, "CANCELED", "FAILED")},
-    "SUSPENDED": {status: "suspend" for status in ("PENDING", "READY")},
-    "READY": {status: "requeue" for status in sorted(ENDED)},
-    "PENDING": {status: "requeue" for status in sorted(ENDED)},
+    "CANCELED": {**dict.fromkeys(_IDLE, "cancel"), **dict.fromkeys(("FAILED", "SUCCEEDED"), "mark_canceled")},
+    "FAILED": dict.fromkeys((*_IDLE, "CANCELED", "SUCCEEDED"), "mark_failed"),
+    "SUCCEEDED": dict.fromkeys((*_IDLE, "CANCELED", "FAILED"), "mark_succeeded"),
+    "SUSPENDED": dict.fromkeys(("PENDING", "READY"), "suspend"),
+    "READY": dict.fromkeys(sorted(ENDED), "requeue"),
+    "PENDING": dict.fromkeys(sorted(ENDED), "requeue"),
 }
 
 

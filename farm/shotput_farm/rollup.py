@@ -41,7 +41,9 @@ def _settle_step(tx: Transaction, step_seq: int, delta: Mapping[str, int]) -> in
     jobs.set_counts(tx.db, "step", step_seq, {status: numbers[status] for status in delta})
     before = step["task_run_status"]
     status = aggregate(numbers, step["target_task_run_status"])
-    records.update(tx.db, "step", step_seq, {"task_run_status": status, **_times(tx, step, status, numbers, tasks.first_start)})
+    records.update(
+        tx.db, "step", step_seq, {"task_run_status": status, **_times(tx, step, status, numbers, tasks.first_start)}
+    )
     if delta.get("READY", 0) > 0:
         tx.wake.add(EVERY_WORKER)
     if (before == "SUCCEEDED") != (status == "SUCCEEDED"):
@@ -58,7 +60,9 @@ def _settle_job(tx: Transaction, job_seq: int, *, failed: bool) -> None:
     if numbers["PENDING"] and aggregate(numbers) == "PENDING":
         effective = _without_blocked(tx.db, job_seq, numbers)
     status = aggregate(effective, job["target_task_run_status"])
-    records.update(tx.db, "job", job_seq, {"task_run_status": status, **_times(tx, job, status, numbers, jobs.first_start)})
+    records.update(
+        tx.db, "job", job_seq, {"task_run_status": status, **_times(tx, job, status, numbers, jobs.first_start)}
+    )
     if failed and numbers["FAILED"] > job["max_failed_tasks_count"] and _can_stop(numbers):
         targets.retarget_job(tx, job_seq, "CANCELED", None)
         records.update(tx.db, "job", job_seq, {"target_task_run_status": "FAILED"})

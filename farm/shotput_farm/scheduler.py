@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -362,9 +362,7 @@ def _seat(tx: Transaction, session: sqlite3.Row) -> Seat:
 def _give(tx: Transaction, session: sqlite3.Row, step_seq: int, number: int) -> None:
     first = records.by_seq(tx.db, "session", session["seq"])["next_action"]
     ordinals = tasks.assign(tx, step_seq, number, session["seq"], first)
-    new = [
-        {"kind": "taskRun", "step_seq": step_seq, "ordinal": ordinal, "status": "ASSIGNED"} for ordinal in ordinals
-    ]
+    new = [{"kind": "taskRun", "step_seq": step_seq, "ordinal": ordinal, "status": "ASSIGNED"} for ordinal in ordinals]
     session_rows.add_actions(tx, session["seq"], first, new)
 
 

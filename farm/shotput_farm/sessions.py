@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shotput_farm.lifecycle import ACTION, ACTION_RESULTS, IN_FLIGHT, SESSION, TASK, charge, settle_event
-from shotput_farm.store import records
+from shotput_farm.store import records, tasks
 from shotput_farm.store import sessions as rows
-from shotput_farm.store import tasks
 from shotput_farm.store.database import EVERY_WORKER, Transaction
 
 _CLOSING = "UPDATE_IN_PROGRESS"

@@ -77,9 +77,7 @@ def settle_step(tx: Transaction, step_seq: int) -> None:
         tasks.move_all(tx, step_seq, "block", ["READY"])
 
 
-def _interrupt(
-    tx: Transaction, step: sqlite3.Row, flying: Iterable[sqlite3.Row], target: str, by: str | None
-) -> None:
+def _interrupt(tx: Transaction, step: sqlite3.Row, flying: Iterable[sqlite3.Row], target: str, by: str | None) -> None:
     """Interrupt tasks that sessions have, and note what they are to become."""
     first: dict[int, int] = {}
     ordinals = []
@@ -118,3 +116,11 @@ def _interrupt(
         ]
         start = min([number, *flying_setup]) if not behind else number
         sessions.cancel_from(tx, session, start)
+
+
+def release_session(tx: Transaction, session: sqlite3.Row) -> None:
+    """Interrupt all that a session does; its tasks wait again. The session closes when the worker has said so."""
+    opened = session_rows.open_actions(tx.db, session["seq"])
+    if opened:
+        sessions.cancel_from(tx, session, opened[0]["number"])
+    sessions.close(tx, session["seq"])

@@ -28,12 +28,14 @@ def route(service: Service, method: str, raw_path: str) -> tuple[Operation, dict
     """
     segments = raw_path.strip("/").split("/")
     for template, operation in service.routes.get((method, len(segments)), ()):
-        for expected, given in zip(template, segments):
+        for expected, given in zip(template, segments, strict=True):
             if expected != given and expected[0] != "{":
                 break
         else:
             return operation, {
-                expected[1:-1]: unquote(given) for expected, given in zip(template, segments) if expected[0] == "{"
+                expected[1:-1]: unquote(given)
+                for expected, given in zip(template, segments, strict=True)
+                if expected[0] == "{"
             }
     raise unknown_operation(f"{method} {raw_path[:200]}")
 

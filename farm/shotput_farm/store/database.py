@@ -57,7 +57,7 @@ class _Work(Generic[T]):
 class Store:
     """The farm's database at ``path``. Safe to use from any thread.
 
-    ``clock`` gives epoch seconds. ``settle`` runs at the end of every write, inside it; ``on_commit`` is called after
+    ``clock`` gives epoch seconds. ``settle`` runs at the end of every write, inside it, and may be called earlier; ``on_commit`` is called after
     each commit with the union of all ``Transaction.wake``. Raises StoreError when the file cannot be used.
     """
 
@@ -71,7 +71,7 @@ class Store:
     ) -> None:
         self.path = path
         self._clock = clock
-        self._settle = settle
+        self.settle = settle
         self._on_commit = on_commit
         self._writer_lock = threading.Lock()
         self._waiting: list[_Work[Any]] = []
@@ -176,7 +176,7 @@ class Store:
         self._db.execute("SAVEPOINT work")
         try:
             work.value = work.function(tx)
-            self._settle(tx)
+            self.settle(tx)
         except sqlite3.OperationalError:
             raise  # the disk, not the function: the whole group fails
         except BaseException as error:

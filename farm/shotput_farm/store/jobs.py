@@ -22,7 +22,9 @@ def counts(row: Mapping[str, Any] | sqlite3.Row) -> dict[str, int]:
 def set_counts(db: sqlite3.Connection, table: str, seq: int, numbers: Mapping[str, int]) -> None:
     """Write the counts of one ``job`` or ``step`` row."""
     assignments = ", ".join(f"{COLUMNS[status]} = ?" for status in numbers)
-    db.execute(f"UPDATE {'job' if table == 'job' else 'step'} SET {assignments} WHERE seq = ?", (*numbers.values(), seq))
+    db.execute(
+        f"UPDATE {'job' if table == 'job' else 'step'} SET {assignments} WHERE seq = ?", (*numbers.values(), seq)
+    )
 
 
 def sum_counts(db: sqlite3.Connection, job_seq: int) -> dict[str, int]:
@@ -33,9 +35,7 @@ def sum_counts(db: sqlite3.Connection, job_seq: int) -> dict[str, int]:
 def insert_document(db: sqlite3.Connection, values: Mapping[str, Any]) -> None:
     """Keep a job's template and what was decoded from it."""
     columns = ", ".join(values)
-    db.execute(
-        f"INSERT INTO job_document ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
-    )
+    db.execute(f"INSERT INTO job_document ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
 
 
 def document(db: sqlite3.Connection, job_seq: int) -> sqlite3.Row:
@@ -83,7 +83,8 @@ def is_resolved(db: sqlite3.Connection, step_seq: int) -> bool:
 def job_dependencies(db: sqlite3.Connection, job_seq: int) -> list[tuple[int, int]]:
     """Return all (step, step it depends on) pairs of a job."""
     rows = db.execute(
-        "SELECT step_seq, depends_on FROM step_dependency JOIN step ON step.seq = step_seq WHERE job_seq = ?", (job_seq,)
+        "SELECT step_seq, depends_on FROM step_dependency JOIN step ON step.seq = step_seq WHERE job_seq = ?",
+        (job_seq,),
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -140,3 +141,13 @@ def first_start(db: sqlite3.Connection, job_seq: int) -> int | None:
     """Return when the first step of a job started, or None."""
     (first,) = db.execute("SELECT min(started_at) FROM step WHERE job_seq = ?", (job_seq,)).fetchone()
     return first if first is None else int(first)
+
+
+def queue_has_work(db: sqlite3.Connection, queue_id: str) -> bool:
+    """Tell whether any job of a queue has tasks that wait or run."""
+    row = db.execute(
+        "SELECT 1 FROM job WHERE queue_id = ? AND lifecycle_status <> 'ARCHIVED' AND task_run_status IN"
+        " ('PENDING', 'READY', 'ASSIGNED', 'STARTING', 'SCHEDULED', 'INTERRUPTING', 'RUNNING') LIMIT 1",
+        (queue_id,),
+    ).fetchone()
+    return row is not None

@@ -32,9 +32,7 @@ def insert(db: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int
 
 def get(db: sqlite3.Connection, table: str, identifier: str) -> sqlite3.Row | None:
     """Return the row with this id, or None."""
-    row: sqlite3.Row | None = db.execute(
-        f"SELECT * FROM {table} WHERE {_known(table)} = ?", (identifier,)
-    ).fetchone()
+    row: sqlite3.Row | None = db.execute(f"SELECT * FROM {table} WHERE {_known(table)} = ?", (identifier,)).fetchone()
     return row
 
 
@@ -65,9 +63,7 @@ def find(db: sqlite3.Connection, table: str, where: Mapping[str, Any]) -> sqlite
     return rows[0] if rows else None
 
 
-def page(
-    db: sqlite3.Connection, table: str, where: Mapping[str, Any], *, after: int, limit: int
-) -> list[sqlite3.Row]:
+def page(db: sqlite3.Connection, table: str, where: Mapping[str, Any], *, after: int, limit: int) -> list[sqlite3.Row]:
     """Return up to ``limit`` rows behind ``after`` (a ``seq``), oldest first, whose columns have the values ``where``."""
     _known(table)
     conditions = "".join(f" AND {column} = ?" for column in where)

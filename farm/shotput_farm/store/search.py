@@ -283,7 +283,8 @@ def _operator(operator: str, path: str) -> str:
         return _COMPARE[operator]
     except KeyError:
         raise SearchError(
-            f"{path}.operator", f"The operator {operator!r} does not compare one value. Use one of {', '.join(_COMPARE)}."
+            f"{path}.operator",
+            f"The operator {operator!r} does not compare one value. Use one of {', '.join(_COMPARE)}.",
         ) from None
 
 
@@ -291,7 +292,7 @@ def _time(vocabulary: Vocabulary, body: Mapping[str, Any], values: list[Any], pa
     sql, kind = _field(vocabulary, body["name"], path)
     if kind != "time":
         raise SearchError(f"{path}.name", f"{body['name']!r} is not a time. Use a stringFilter for it.")
-    values.append(body["dateTime"] * 1000)
+    values.append(round(body["dateTime"] * 1000, 3))
     return f"coalesce({sql} {_operator(body['operator'], path)} ?, 0)"
 
 
@@ -315,7 +316,7 @@ def _string_list(vocabulary: Vocabulary, body: Mapping[str, Any], values: list[A
 def _parameter(vocabulary: Vocabulary, body: Mapping[str, Any], values: list[Any], path: str) -> str:
     if vocabulary.parameters is None:
         raise SearchError(path, f"A {vocabulary.noun} has no parameters to search by. Leave the parameterFilter out.")
-    # The union's one member holds the text of the value, whatever its type.
+    # A parameter is a union with one member; its value is text, whatever its type.
     values.extend((body["name"], body["value"]))
     return (
         f"EXISTS (SELECT 1 FROM json_each({vocabulary.parameters}) AS p, json_each(p.value) AS v"

@@ -186,7 +186,9 @@ def ids(db: sqlite3.Connection, seqs: Iterable[int]) -> dict[int, str]:
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
         marks = ", ".join("?" * len(part))
-        found.update((row[0], row[1]) for row in db.execute(f"SELECT seq, session_id FROM session WHERE seq IN ({marks})", part))
+        found.update(
+            (row[0], row[1]) for row in db.execute(f"SELECT seq, session_id FROM session WHERE seq IN ({marks})", part)
+        )
     return found
 
 
@@ -197,3 +199,18 @@ def double_runs(db: sqlite3.Connection) -> list[tuple[int, int]]:
         " GROUP BY step_seq, ordinal HAVING count(*) > 1"
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def open_of_queue(db: sqlite3.Connection, queue_id: str) -> list[sqlite3.Row]:
+    """Return a queue's sessions that have not ended."""
+    return db.execute(
+        "SELECT * FROM session WHERE queue_id = ? AND ended_at IS NULL ORDER BY seq", (queue_id,)
+    ).fetchall()
+
+
+def worker_had_job(db: sqlite3.Connection, worker_id: str, job_seq: int) -> bool:
+    """Tell whether a worker has or had a session of a job."""
+    row = db.execute(
+        "SELECT 1 FROM session WHERE job_seq = ? AND worker_id = ? LIMIT 1", (job_seq, worker_id)
+    ).fetchone()
+    return row is not None

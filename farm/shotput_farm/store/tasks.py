@@ -200,7 +200,8 @@ def in_flight(db: sqlite3.Connection, step_seq: int) -> list[sqlite3.Row]:
     """Return the tasks of a step that sessions have."""
     marks = ", ".join("?" * len(IN_FLIGHT))
     return db.execute(
-        f"SELECT * FROM task WHERE step_seq = ? AND status IN ({marks}) ORDER BY ordinal", (step_seq, *sorted(IN_FLIGHT))
+        f"SELECT * FROM task WHERE step_seq = ? AND status IN ({marks}) ORDER BY ordinal",
+        (step_seq, *sorted(IN_FLIGHT)),
     ).fetchall()
 
 

@@ -8,7 +8,8 @@ import sqlite3
 def queues_of_fleet(db: sqlite3.Connection, fleet_id: str) -> list[str]:
     """Return the queues that a fleet takes work from."""
     rows = db.execute(
-        "SELECT queue_id FROM queue_fleet_association WHERE fleet_id = ? AND status = 'ACTIVE' ORDER BY seq", (fleet_id,)
+        "SELECT queue_id FROM queue_fleet_association WHERE fleet_id = ? AND status = 'ACTIVE' ORDER BY seq",
+        (fleet_id,),
     )
     return [row[0] for row in rows]
 
