@@ -1,0 +1,1 @@
+"""All SQL of the farm: nothing outside this package speaks it."""
