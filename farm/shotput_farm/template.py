@@ -1,0 +1,251 @@
+"""OpenJD documents: the one place that calls the native decoder, and what the farm keeps of its answers.
+
+A job is decoded when it is created, and again when something asks for its tasks' parameters after a restart; decoded
+parameter spaces are kept for the jobs that were used last. Whether a template is good is the native module's to say.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from shotput import _native
+from shotput.errors import DeadlineOperationError, TemplateError
+
+from shotput_farm.protocol.errors import Validation
+from shotput_farm.store import jobs, records
+
+_JOBS_KEPT: Final = 64
+
+_WIRE_KINDS: Final = {
+    "INT": "int",
+    "FLOAT": "float",
+    "STRING": "string",
+    "PATH": "path",
+    "BOOL": "bool",
+    "RANGE_EXPR": "rangeExpr",
+    "CHUNK[INT]": "chunkInt",
+    "LIST[STRING]": "stringList",
+    "LIST[PATH]": "pathList",
+    "LIST[INT]": "intList",
+    "LIST[FLOAT]": "floatList",
+    "LIST[BOOL]": "boolList",
+    "LIST[LIST[INT]]": "intListList",
+}
+"""OpenJD parameter type → member of the wire's unions."""
+
+
+class Space(Protocol):
+    """The parameters of a step's tasks, by ordinal."""
+
+    def __len__(self) -> int:
+        """Return how many tasks there are."""
+
+    def get(self, index: int) -> dict[str, dict[str, Any]]:
+        """Return ``{name: {"type", "value"}}`` of one task."""
+
+
+@dataclass(frozen=True)
+class DecodedStep:
+    """One step of a decoded job. ``template`` is the step as it was submitted, ``requirements`` and ``parameter_space``
+    have every format string resolved."""
+
+    name: str
+    description: str | None
+    template: dict[str, Any]
+    requirements: dict[str, Any]
+    parameter_space: dict[str, Any] | None
+    task_count: int
+    dependencies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DecodedJob:
+    """A template with its parameter values. ``parameters`` are in wire form; ``environments`` are ``{"name", "template"}``
+    in the order in which they are entered."""
+
+    name: str
+    description: str | None
+    schema_version: str
+    extensions: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
+    parameter_definitions: list[dict[str, Any]]
+    environments: list[dict[str, Any]]
+    steps: tuple[DecodedStep, ...]
+
+
+def decode(
+    template: str, values: Mapping[str, Mapping[str, Any]], environment_templates: Sequence[str] = ()
+) -> DecodedJob:
+    """Decode a job template (YAML or JSON text) with wire parameter values and the queue's environment templates.
+
+    Raises Validation with every finding and its path when the template or a value breaks the OpenJD rules.
+    """
+    try:
+        decoded = _native.decode_job_template(template)
+        environments = [_native.decode_environment_template(text) for text in environment_templates]
+        job = _native.create_job(decoded, _plain(values), environment_templates=environments)
+    except TemplateError as error:
+        fields = [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
+        raise Validation(str(error), fields) from error
+    except (DeadlineOperationError, ValueError) as error:
+        raise Validation(str(error), [("template", str(error))]) from error
+    document = decoded.document
+    steps = tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps))
+    entered = [environment.document["environment"] for environment in environments]
+    entered += document.get("jobEnvironments") or []
+    extensions = {*(document.get("extensions") or ())}
+    return DecodedJob(
+        name=job.name,
+        description=document.get("description"),
+        schema_version=document["specificationVersion"],
+        extensions=tuple(sorted(extensions)),
+        parameters={name: _wire(value) for name, value in job.parameters.items()},
+        parameter_definitions=[
+            *(definition for e in environments for definition in e.document.get("parameterDefinitions") or ()),
+            *(document.get("parameterDefinitions") or ()),
+        ],
+        environments=[{"name": item["name"], "template": item} for item in entered],
+        steps=steps,
+    )
+
+
+def environment_name(template: str) -> str:
+    """Return the name of the environment in an environment template. Raises Validation when it breaks the rules."""
+    try:
+        decoded = _native.decode_environment_template(template)
+    except TemplateError as error:
+        fields = [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
+        raise Validation(str(error), fields) from error
+    return str(decoded.document["environment"]["name"])
+
+
+class Templates:
+    """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._spaces: OrderedDict[int, dict[int, Space | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def parameters(
+        self, db: sqlite3.Connection, step: sqlite3.Row, ordinals: Sequence[int]
+    ) -> list[dict[str, dict[str, Any]]]:
+        """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without a space."""
+        space = self._space(db, step["job_seq"], step["seq"])
+        if space is None:
+            return [{} for _ in ordinals]
+        return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
+
+    def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
+        """Return the wire definitions of session actions."""
+        definitions: list[dict[str, Any]] = []
+        steps: dict[int, sqlite3.Row] = {}
+        for action in actions:
+            kind = action["kind"]
+            step = None
+            if action["step_seq"] is not None:
+                step = steps.get(action["step_seq"])
+                if step is None:
+                    step = steps[action["step_seq"]] = records.by_seq(db, "step", action["step_seq"])
+            if kind == "taskRun" and step is not None:
+                ordinal = action["ordinal"]
+                (parameters,) = self.parameters(db, step, [ordinal])
+                body: dict[str, Any] = {
+                    "taskId": task_id(step["step_id"], ordinal),
+                    "stepId": step["step_id"],
+                    "parameters": parameters,
+                }
+            elif kind == "syncInputJobAttachments":
+                body = {} if step is None else {"stepId": step["step_id"]}
+            else:
+                body = {"environmentId": action["environment_id"]}
+            definitions.append({kind: body})
+        return definitions
+
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> Space | None:
+        with self._lock:
+            found = self._spaces.get(job_seq)
+            if found is not None:
+                self._spaces.move_to_end(job_seq)
+        if found is None:
+            found = _decode_spaces(db, job_seq)
+            with self._lock:
+                self._spaces[job_seq] = found
+                while len(self._spaces) > _JOBS_KEPT:
+                    self._spaces.popitem(last=False)
+        return found[step_seq]
+
+
+def task_id(step_id: str, ordinal: int) -> str:
+    """Return the id of a step's task."""
+    return f"task-{step_id[5:]}-{ordinal}"
+
+
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, Space | None]:
+    document = jobs.document(db, job_seq)
+    values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
+    template = _native.decode_job_template(document["template"])
+    environments = [_native.decode_environment_template(t) for t in json.loads(document["queue_environments"])]
+    job = _native.create_job(template, _plain(values), environment_templates=environments)
+    return {row["seq"]: step.parameter_space for row, step in zip(jobs.steps(db, job_seq), job.steps)}
+
+
+def _step(raw: dict[str, Any], step: Any) -> DecodedStep:
+    requirements = step.host_requirements or {}
+    space = step.parameter_space
+    return DecodedStep(
+        name=step.name,
+        description=raw.get("description"),
+        template=raw,
+        requirements={
+            "amounts": list(requirements.get("amounts") or ()),
+            "attributes": list(requirements.get("attributes") or ()),
+        },
+        parameter_space=None if space is None else _wire_space(raw, step.to_dict()),
+        task_count=1 if space is None else len(space),
+        dependencies=tuple(step.dependencies),
+    )
+
+
+def _wire_space(raw: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = []
+    source = raw.get("parameterSpace") or raw["parameter_space"]
+    chunks_of = {
+        item.get("name"): item.get("chunks")
+        for item in (resolved.get("parameterSpace") or {}).get("taskParameterDefinitions") or ()
+        if isinstance(item, Mapping)
+    }
+    for definition in source["taskParameterDefinitions"]:
+        item: dict[str, Any] = {
+            "name": definition["name"],
+            "type": definition["type"].replace("CHUNK[INT]", "CHUNK_INT"),
+        }
+        chunks = chunks_of.get(definition["name"]) or definition.get("chunks")
+        if chunks:
+            item["chunks"] = {
+                "defaultTaskCount": int(chunks["defaultTaskCount"]),
+                "targetRuntimeSeconds": None
+                if chunks.get("targetRuntimeSeconds") is None
+                else int(chunks["targetRuntimeSeconds"]),
+                "rangeConstraint": chunks["rangeConstraint"],
+            }
+        parameters.append(item)
+    return {"parameters": parameters, "combination": source.get("combination")}
+
+
+def _plain(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return {name: value} of wire parameters ({name: {kind: value}})."""
+    return {name: next(iter(value.values())) for name, value in values.items()}
+
+
+def _wire(value: Mapping[str, Any]) -> dict[str, Any]:
+    kind = _WIRE_KINDS[value["type"]]
+    plain = value["value"]
+    if isinstance(plain, bool):
+        return {kind: "true" if plain else "false"}
+    return {kind: plain if isinstance(plain, list) else str(plain)}
