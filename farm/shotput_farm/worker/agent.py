@@ -19,11 +19,12 @@ from shotput.local_farm import FarmState
 
 from shotput_farm.credentials import write_private
 from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError
-from shotput_farm.worker import execution, host
+from shotput_farm.worker import host
+from shotput_farm.worker.execution import NativeExecution
 from shotput_farm.worker.logs import LogShipper
 from shotput_farm.worker.schedule import FarmGoneError, Schedule, WorkerRefusedError
 from shotput_farm.worker.service import WorkerService
-from shotput_farm.worker.session import Session
+from shotput_farm.worker.session import Execution, Session
 
 LOG = logging.getLogger(__name__)
 
@@ -130,15 +131,13 @@ class Agent:
             self._logs.remove(stream, 5.0)
             closed(session_id)
 
-        def open_execution() -> execution.Execution:
-            return execution.Execution(
+        def open_execution() -> Execution:
+            return NativeExecution(
                 self._service,
-                self._schedule.reports,
                 session_id,
                 assignment["queueId"],
                 assignment["jobId"],
-                sessions_dir=self._sessions_dir,
-                objects_dir=self._data_dir / "objects",
+                data_dir=self._data_dir,
                 log=stream,
             )
 

@@ -9,7 +9,11 @@ Batch = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 
 
 class EntityError(Exception):
-    """The farm cannot give an entity of a job. The text says which and why."""
+    """The farm cannot give an entity of a job. The text says which and why; ``code`` is the service's name for it."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class JobEntities:
@@ -24,9 +28,14 @@ class JobEntities:
         """Return the ``jobDetails``. Raises EntityError, as all methods do."""
         return self._get("jobDetails", "")
 
-    def attachments(self) -> dict[str, Any]:
-        """Return the ``attachments`` of the job, in wire form; no manifests when the job has none."""
-        attachments: dict[str, Any] = self._get("jobAttachmentDetails", "")["attachments"]
+    def attachments(self) -> dict[str, Any] | None:
+        """Return the ``attachments`` of the job in wire form, None for a job without."""
+        try:
+            attachments: dict[str, Any] = self._get("jobAttachmentDetails", "")["attachments"]
+        except EntityError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
         return attachments
 
     def step(self, step_id: str) -> dict[str, Any]:
@@ -51,5 +60,6 @@ class JobEntities:
             if kind in entity:
                 self._known[kind, key] = entity[kind]
                 return dict(entity[kind])
-        reasons = "; ".join(f"{error[kind]['code']}: {error[kind]['message']}" for error in reply["errors"] if kind in error)
-        raise EntityError(f"The farm gave no {kind} of {key or self._job_id}: {reasons or 'the answer is empty'}.")
+        error = next((error[kind] for error in reply["errors"] if kind in error), {})
+        reason = error.get("message") or "The answer is empty."
+        raise EntityError(f"The farm gave no {kind} of {key or self._job_id}. {reason}", error.get("code", ""))

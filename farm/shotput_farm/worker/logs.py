@@ -129,6 +129,12 @@ class LogShipper:
             if stream in self._streams:
                 self._streams.remove(stream)
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until the lines of all streams that were taken in so far are stored. False after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        flushed = [stream.flush(max(0.0, deadline - time.monotonic())) for stream in list(self._streams)]
+        return all(flushed)
+
     def arrived(self) -> None:
         """Tell the thread that there are lines."""
         if not self._waiting:
@@ -144,9 +150,7 @@ class LogShipper:
 
     def close(self, timeout: float) -> None:
         """Store what is left, for at most ``timeout`` seconds, and end the thread."""
-        deadline = time.monotonic() + timeout
-        for stream in list(self._streams):
-            stream.flush(max(0.0, deadline - time.monotonic()))
+        self.flush(timeout)
         with self._condition:
             self._closed = True
             self._condition.notify()
@@ -161,7 +165,8 @@ class LogShipper:
                     return
                 self._waiting = self._urgent = False
                 streams = list(self._streams)
-            if not all([self._ship(stream) for stream in streams]):
+            shipped = [self._ship(stream) for stream in streams]
+            if not all(shipped):
                 with self._condition:
                     self._condition.wait_for(lambda: self._closed, _RETRY_SECONDS)
                     self._waiting = True

@@ -47,7 +47,7 @@ class WorkerService:
     def register(self, worker_id: str, properties: Mapping[str, Any]) -> str:
         """Take ``worker_id``, or, when it is empty, call CreateWorker for a new one. Returns the id."""
         if not worker_id:
-            fleet = {"farmId": self.state.farm_id, "fleetId": self.state.fleet_id}
+            fleet: dict[str, Any] = {"farmId": self.state.farm_id, "fleetId": self.state.fleet_id}
             worker_id = self._client.call("CreateWorker", **fleet, hostProperties=properties)["workerId"]
         self.worker_id = worker_id
         return worker_id
@@ -97,5 +97,5 @@ class WorkerService:
         self._schedule.close()
         self._client.close()
 
-    def _worker(self) -> dict[str, str]:
+    def _worker(self) -> dict[str, Any]:
         return {"farmId": self.state.farm_id, "fleetId": self.state.fleet_id, "workerId": self.worker_id}
