@@ -32,6 +32,9 @@ IN_FLIGHT: Final = frozenset({"ASSIGNED", "STARTING", "SCHEDULED", "INTERRUPTING
 ENDED: Final = frozenset({"SUSPENDED", "CANCELED", "FAILED", "SUCCEEDED", "NOT_COMPATIBLE"})
 """Statuses with which a task, step or job comes to rest; nothing happens to it until somebody asks."""
 
+FINISHED: Final = ENDED - {"SUSPENDED"}
+"""Statuses in which a step or job has an end time; a suspended one is to go on."""
+
 ACTION_OPEN: Final = frozenset({"ASSIGNED", "SCHEDULED", "RUNNING", "CANCELING"})
 """Session action statuses that wait for a result."""
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from shotput_farm import targets
 from shotput_farm.farm import Farm
 from shotput_farm.handlers.jobs import change_job
-from shotput_farm.lifecycle import ENDED, IN_FLIGHT, TARGETS, WORKER, aggregate
+from shotput_farm.lifecycle import ENDED, FINISHED, IN_FLIGHT, TARGETS, WORKER, aggregate
 from shotput_farm.protocol.errors import Conflict
 from shotput_farm.scheduler import LEASE_SECONDS, end_sessions
 from shotput_farm.store import Transaction, jobs, records, tasks
@@ -133,24 +133,24 @@ class RandomEvents(RuleBasedStateMachine):
         self.jobs.append(self.farm.store.write(lambda tx: insert_job(tx, submission, decoded)))
 
     @precondition(lambda self: self.jobs)
-    @rule(pick=st.integers(0, 100), target=st.sampled_from(TARGETS))
-    def retarget_job(self, pick: int, target: str) -> None:
-        params = {"farmId": self.ids["farm_id"], "queueId": self.ids["queue_id"], "targetTaskRunStatus": target}
+    @rule(pick=st.integers(0, 100), wish=st.sampled_from(TARGETS))
+    def retarget_job(self, pick: int, wish: str) -> None:
+        params = {"farmId": self.ids["farm_id"], "queueId": self.ids["queue_id"], "targetTaskRunStatus": wish}
         params["jobId"] = self.jobs[pick % len(self.jobs)]
         self.farm.store.write(lambda tx: change_job(tx, params, "somebody"))
 
     @precondition(lambda self: self.jobs)
-    @rule(pick=st.integers(0, 100), target=st.sampled_from(TARGETS))
-    def retarget_step(self, pick: int, target: str) -> None:
+    @rule(pick=st.integers(0, 100), wish=st.sampled_from(TARGETS))
+    def retarget_step(self, pick: int, wish: str) -> None:
         row = self.some_step(pick)
-        self.farm.store.write(lambda tx: targets.retarget_step(tx, row["seq"], target, "somebody"))
+        self.farm.store.write(lambda tx: targets.retarget_step(tx, row["seq"], wish, "somebody"))
 
     @precondition(lambda self: self.jobs)
-    @rule(pick=st.integers(0, 100), ordinal=st.integers(0, 11), target=st.sampled_from(TARGETS))
-    def retarget_task(self, pick: int, ordinal: int, target: str) -> None:
+    @rule(pick=st.integers(0, 100), ordinal=st.integers(0, 11), wish=st.sampled_from(TARGETS))
+    def retarget_task(self, pick: int, ordinal: int, wish: str) -> None:
         row = self.some_step(pick)
         chosen = ordinal % row["task_count"]
-        self.farm.store.write(lambda tx: targets.retarget_task(tx, row["seq"], chosen, target, "somebody"))
+        self.farm.store.write(lambda tx: targets.retarget_task(tx, row["seq"], chosen, wish, "somebody"))
 
     # What machines do.
 
@@ -242,7 +242,7 @@ class RandomEvents(RuleBasedStateMachine):
                     assert numbers == truth
                     assert sum(truth.values()) == row["task_count"]
                     assert row["task_run_status"] == aggregate(truth, row["target_task_run_status"])
-                    assert (row["ended_at"] is not None) == (row["task_run_status"] in ENDED)
+                    assert (row["ended_at"] is not None) == (row["task_run_status"] in FINISHED)
                     assert jobs.is_resolved(db, row["seq"]) or not truth.get("READY")
                     assert not (jobs.is_resolved(db, row["seq"]) and truth.get("PENDING"))
                     total.update(truth)
