@@ -66,6 +66,7 @@ def update_worker(farm: Farm, request: Request) -> dict[str, Any]:
                 )
             values["status"] = WORKER.next(row["status"], event)
             if params["status"] in ("STARTED", "STOPPED"):
+                # Whatever this worker had, its process has not: it has just begun, or ends.
                 end_sessions(tx, row["worker_id"])
         if "capabilities" in params:
             values["capabilities"] = json.dumps(params["capabilities"])
