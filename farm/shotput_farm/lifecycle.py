@@ -1,7 +1,7 @@
 """The state machines of the farm: one transition table per entity, and the only place where a status is decided.
 
 Everything that changes a status asks a ``Machine`` for the next one; a change that no table allows is an
-``IllegalTransition``. What a step's or job's status follows from its tasks is ``aggregate``. This module knows no SQL, no
+``IllegalTransitionError``. What a step's or job's status follows from its tasks is ``aggregate``. This module knows no SQL, no
 clock and no protocol beyond the statuses' names, which are the service model's, verbatim.
 """
 
@@ -32,7 +32,10 @@ IN_FLIGHT: Final = frozenset({"ASSIGNED", "STARTING", "SCHEDULED", "INTERRUPTING
 ENDED: Final = frozenset({"SUSPENDED", "CANCELED", "FAILED", "SUCCEEDED", "NOT_COMPATIBLE"})
 """Statuses with which a task, step or job comes to rest; nothing happens to it until somebody asks."""
 
-ACTION_OPEN: Final = frozenset({"ASSIGNED", "SCHEDULED", "RUNNING", "CANCELING", "RECLAIMING"})
+FINISHED: Final = ENDED - {"SUSPENDED"}
+"""Statuses in which a step or job has an end time; a suspended one is to go on."""
+
+ACTION_OPEN: Final = frozenset({"ASSIGNED", "SCHEDULED", "RUNNING", "CANCELING"})
 """Session action statuses that wait for a result."""
 
 WORKER_SERVING: Final = frozenset({"STARTED", "RUNNING", "IDLE"})
@@ -42,7 +45,7 @@ WORKER_REPORTING: Final = WORKER_SERVING | {"STOPPING"}
 """Worker statuses in which results are taken."""
 
 
-class IllegalTransition(Exception):
+class IllegalTransitionError(Exception):
     """A status change that no table allows. ``entity``, ``status`` and ``event`` say which."""
 
     def __init__(self, entity: str, status: str, event: str, allowed: tuple[str, ...]) -> None:
@@ -72,11 +75,11 @@ class Machine:
         self.statuses = self.initial.union(*({*moves, *moves.values()} for moves in self.table.values()))
 
     def next(self, status: str, event: str) -> str:
-        """Return the status after ``event``; raises IllegalTransition when the table has no such row."""
+        """Return the status after ``event``; raises IllegalTransitionError when the table has no such row."""
         try:
             return self.table[event][status]
         except KeyError:
-            raise IllegalTransition(self.entity, status, event, self.events(status)) from None
+            raise IllegalTransitionError(self.entity, status, event, self.events(status)) from None
 
     def allows(self, status: str, event: str) -> bool:
         """Tell whether ``event`` may happen in ``status``."""
@@ -137,15 +140,15 @@ JOB: Final = Machine(
     {
         "complete": {"CREATE_IN_PROGRESS": "CREATE_COMPLETE"},
         "refuse": {"CREATE_IN_PROGRESS": "CREATE_FAILED"},
-        "update": _all(("CREATE_COMPLETE", "UPDATE_SUCCEEDED", "UPDATE_FAILED"), "UPDATE_SUCCEEDED"),
-        "archive": _all(("CREATE_COMPLETE", "CREATE_FAILED", "UPDATE_SUCCEEDED", "UPDATE_FAILED"), "ARCHIVED"),
+        "update": _all(("CREATE_COMPLETE", "UPDATE_SUCCEEDED"), "UPDATE_SUCCEEDED"),
+        "archive": _all(("CREATE_COMPLETE", "CREATE_FAILED", "UPDATE_SUCCEEDED"), "ARCHIVED"),
     },
 )
 
 STEP: Final = Machine(
     "step",
     ("CREATE_COMPLETE",),
-    {"update": _all(("CREATE_COMPLETE", "UPDATE_SUCCEEDED", "UPDATE_FAILED"), "UPDATE_SUCCEEDED")},
+    {"update": _all(("CREATE_COMPLETE", "UPDATE_SUCCEEDED"), "UPDATE_SUCCEEDED")},
 )
 
 SESSION: Final = Machine(
@@ -153,8 +156,8 @@ SESSION: Final = Machine(
     ("STARTED",),
     {
         # Somebody asked for its end; its environments are still to be left.
-        "close": _all(("STARTED", "UPDATE_SUCCEEDED"), "UPDATE_IN_PROGRESS"),
-        "end": _all(("STARTED", "UPDATE_IN_PROGRESS", "UPDATE_SUCCEEDED", "UPDATE_FAILED"), "ENDED"),
+        "close": {"STARTED": "UPDATE_IN_PROGRESS"},
+        "end": _all(("STARTED", "UPDATE_IN_PROGRESS"), "ENDED"),
     },
 )
 

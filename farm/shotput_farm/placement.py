@@ -203,8 +203,8 @@ def _yielding(
                 _take(coming, {name: -value for name, value in seat.reserved.items()})
         if not _lacking(coming, bid.taken):
             return leaving
-        if any(seat.job != bid.job and any(seat.reserved.get(name) for name in short) for seat in seats):
-            # Others hold what it lacks and may keep it for now; what follows in rank must not be served before it.
+        if _held_by_others(bid, room, [(seat.job, seat.reserved) for seat in seats]):
+            # Others may keep what it lacks for now; what follows in rank must not be served before it.
             return set()
     return set()
 
@@ -246,13 +246,11 @@ def _open(
         for bid in sorted(bids, key=lambda bid: (-bid.priority, sessions_of[bid.job], turn_of[bid.job])):
             if left[bid.step] <= 0 or not bid.new_worker_allowed:
                 continue
-            short = _lacking(free, bid.taken)
-            if not short:
+            if not _lacking(free, bid.taken):
                 chosen = bid
                 break
-            others = [seat.reserved for seat in seats if seat.job != bid.job]
-            others += [other.taken for other, _ in opened if other.job != bid.job]
-            if any(reserved.get(name) for reserved in others for name in short):
+            held = [(seat.job, seat.reserved) for seat in seats] + [(other.job, other.taken) for other, _ in opened]
+            if _held_by_others(bid, free, held):
                 break
         if chosen is None:
             return opened
@@ -281,6 +279,17 @@ def _fill(staying: Sequence[tuple[Seat, Bid]], opened: list[tuple[Bid, int]], le
         more = max(0, min(bid.depth - number, share[bid.step], left[bid.step]))
         opened[i] = (bid, number + more)
         left[bid.step] -= more
+
+
+def _held_by_others(
+    bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]
+) -> bool:
+    """Tell whether a bid would fit if other jobs let go of what they hold; its own job's sessions are not in its way."""
+    room = dict(free)
+    for job, amounts in holdings:
+        if job != bid.job:
+            _take(room, {name: -value for name, value in amounts.items()})
+    return not _lacking(room, bid.taken)
 
 
 def _ranked(bids: Iterable[Bid]) -> list[Bid]:

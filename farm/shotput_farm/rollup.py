@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shotput_farm import targets
-from shotput_farm.lifecycle import ENDED, IN_FLIGHT, aggregate
+from shotput_farm.lifecycle import ENDED, FINISHED, IN_FLIGHT, aggregate
 from shotput_farm.store import jobs, records, tasks
 from shotput_farm.store.database import EVERY_WORKER, Transaction
 
@@ -108,7 +108,7 @@ def _times(
     first_start: Callable[[sqlite3.Connection, int], int | None],
 ) -> dict[str, Any]:
     """Return what becomes of startedAt and endedAt: a requeue of everything begins anew, an end that was none is gone."""
-    values: dict[str, Any] = {"ended_at": (row["ended_at"] or tx.now) if status in ENDED else None}
+    values: dict[str, Any] = {"ended_at": (row["ended_at"] or tx.now) if status in FINISHED else None}
     if numbers["PENDING"] + numbers["READY"] == sum(numbers.values()):
         values["started_at"] = None
     elif row["started_at"] is None and (numbers["RUNNING"] or numbers["SUCCEEDED"] or numbers["FAILED"]):

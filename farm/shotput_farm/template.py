@@ -12,10 +12,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from shotput import _native
-from shotput.errors import DeadlineOperationError, TemplateError
+from shotput.errors import TemplateError
 
 from shotput_farm.protocol.errors import Validation
 from shotput_farm.store import jobs, records
@@ -38,16 +38,6 @@ _WIRE_KINDS: Final = {
     "LIST[LIST[INT]]": "intListList",
 }
 """OpenJD parameter type → member of the wire's unions."""
-
-
-class Space(Protocol):
-    """The parameters of a step's tasks, by ordinal."""
-
-    def __len__(self) -> int:
-        """Return how many tasks there are."""
-
-    def get(self, index: int) -> dict[str, dict[str, Any]]:
-        """Return ``{name: {"type", "value"}}`` of one task."""
 
 
 @dataclass(frozen=True)
@@ -88,57 +78,49 @@ def decode(
     """
     try:
         decoded = _native.decode_job_template(template)
-        environments = [_native.decode_environment_template(text) for text in environment_templates]
-        job = _native.create_job(decoded, _plain(values), environment_templates=environments)
+        job = _native.create_job(decoded, _plain(values), environment_templates=list(environment_templates))
+        document = decoded.to_dict()
+        definitions = [
+            definition
+            for text in environment_templates
+            for definition in _native.parse_template(text).get("parameterDefinitions") or ()
+        ]
     except TemplateError as error:
-        fields = [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
-        raise Validation(str(error), fields) from error
-    except (DeadlineOperationError, ValueError) as error:
-        raise Validation(str(error), [("template", str(error))]) from error
-    document = decoded.document
-    steps = tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps))
-    entered = [environment.document["environment"] for environment in environments]
-    entered += document.get("jobEnvironments") or []
-    extensions = {*(document.get("extensions") or ())}
+        raise _invalid(error) from error
+    entered = [environment.to_dict() for environment in (*job.queue_environments, *job.job_environments)]
     return DecodedJob(
         name=job.name,
-        description=document.get("description"),
+        description=job.description,
         schema_version=document["specificationVersion"],
-        extensions=tuple(sorted(extensions)),
+        extensions=tuple(document.get("extensions") or ()),
         parameters={name: _wire(value) for name, value in job.parameters.items()},
-        parameter_definitions=[
-            *(definition for e in environments for definition in e.document.get("parameterDefinitions") or ()),
-            *(document.get("parameterDefinitions") or ()),
-        ],
+        parameter_definitions=definitions + list(document.get("parameterDefinitions") or ()),
         environments=[{"name": item["name"], "template": item} for item in entered],
-        steps=steps,
+        steps=tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps, strict=True)),
     )
 
 
 def environment_name(template: str) -> str:
     """Return the name of the environment in an environment template. Raises Validation when it breaks the rules."""
-    try:
-        decoded = _native.decode_environment_template(template)
-    except TemplateError as error:
-        fields = [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
-        raise Validation(str(error), fields) from error
-    return str(decoded.document["environment"]["name"])
+    findings = _native.check_template(template, kind="environment")
+    if findings:
+        listed = "; ".join(f"{finding['path']}: {finding['message']}" for finding in findings)
+        raise _invalid(TemplateError(f"The environment template is not valid: {listed}", findings))
+    return str(_native.parse_template(template)["environment"]["name"])
 
 
 class Templates:
     """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._spaces: OrderedDict[int, dict[int, Space | None]] = OrderedDict()
+        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace]] = OrderedDict()
         self._lock = threading.Lock()
 
     def parameters(
         self, db: sqlite3.Connection, step: sqlite3.Row, ordinals: Sequence[int]
     ) -> list[dict[str, dict[str, Any]]]:
-        """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without a space."""
+        """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
         space = self._space(db, step["job_seq"], step["seq"])
-        if space is None:
-            return [{} for _ in ordinals]
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
@@ -167,7 +149,7 @@ class Templates:
             definitions.append({kind: body})
         return definitions
 
-    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> Space | None:
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
         with self._lock:
             found = self._spaces.get(job_seq)
             if found is not None:
@@ -186,16 +168,16 @@ def task_id(step_id: str, ordinal: int) -> str:
     return f"task-{step_id[5:]}-{ordinal}"
 
 
-def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, Space | None]:
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
-    template = _native.decode_job_template(document["template"])
-    environments = [_native.decode_environment_template(t) for t in json.loads(document["queue_environments"])]
-    job = _native.create_job(template, _plain(values), environment_templates=environments)
-    return {row["seq"]: step.parameter_space for row, step in zip(jobs.steps(db, job_seq), job.steps)}
+    environments = json.loads(document["queue_environments"])
+    job = _native.create_job(document["template"], _plain(values), environment_templates=environments)
+    rows = jobs.steps(db, job_seq)
+    return {row["seq"]: step.parameter_space for row, step in zip(rows, job.steps, strict=True)}
 
 
-def _step(raw: dict[str, Any], step: Any) -> DecodedStep:
+def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
     requirements = step.host_requirements or {}
     space = step.parameter_space
     return DecodedStep(
@@ -206,36 +188,34 @@ def _step(raw: dict[str, Any], step: Any) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=None if space is None else _wire_space(raw, step.to_dict()),
-        task_count=1 if space is None else len(space),
+        parameter_space=_wire_space(raw, space) if space.names else None,
+        task_count=len(space),
         dependencies=tuple(step.dependencies),
     )
 
 
-def _wire_space(raw: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+def _wire_space(raw: Mapping[str, Any], space: _native.ParameterSpace) -> dict[str, Any]:
     parameters = []
-    source = raw.get("parameterSpace") or raw["parameter_space"]
-    chunks_of = {
-        item.get("name"): item.get("chunks")
-        for item in (resolved.get("parameterSpace") or {}).get("taskParameterDefinitions") or ()
-        if isinstance(item, Mapping)
-    }
+    source = raw["parameterSpace"]
     for definition in source["taskParameterDefinitions"]:
         item: dict[str, Any] = {
             "name": definition["name"],
             "type": definition["type"].replace("CHUNK[INT]", "CHUNK_INT"),
         }
-        chunks = chunks_of.get(definition["name"]) or definition.get("chunks")
-        if chunks:
+        if definition["name"] == space.chunk_parameter:
             item["chunks"] = {
-                "defaultTaskCount": int(chunks["defaultTaskCount"]),
-                "targetRuntimeSeconds": None
-                if chunks.get("targetRuntimeSeconds") is None
-                else int(chunks["targetRuntimeSeconds"]),
-                "rangeConstraint": chunks["rangeConstraint"],
+                "defaultTaskCount": space.default_task_count,
+                "targetRuntimeSeconds": space.target_runtime_seconds,
+                "rangeConstraint": space.range_constraint,
             }
         parameters.append(item)
     return {"parameters": parameters, "combination": source.get("combination")}
+
+
+def _invalid(error: TemplateError) -> Validation:
+    return Validation(
+        str(error), [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
+    )
 
 
 def _plain(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from shotput_farm.handlers import Request, operation
 from shotput_farm.handlers.queues import check_storage_profile, environments_of
 from shotput_farm.lifecycle import JOB
 from shotput_farm.lookup import job_row, pages, queue_row
-from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceException, Validation
+from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError, Validation
 from shotput_farm.store import EVERY_WORKER, Transaction, jobs, records
 from shotput_farm.submission import MAX_FAILED_TASKS, MAX_RETRIES, Submission, insert_job
 from shotput_farm.template import decode
@@ -88,7 +88,7 @@ def batch_get_job(farm: Farm, request: Request) -> dict[str, Any]:
         for identifier in request.params["identifiers"]:
             try:
                 found.append(wire.job(db, job_row(db, identifier)))
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"jobs": found, "errors": errors}
 
@@ -106,7 +106,7 @@ def batch_update_job(farm: Farm, request: Request) -> dict[str, Any]:
     for item in request.params["jobs"]:
         try:
             farm.store.write(lambda tx, item=item: change_job(tx, item, request.identity.principal))  # type: ignore[misc]
-        except ServiceException as error:
+        except ServiceError as error:
             ids = {name: item[name] for name in ("farmId", "queueId", "jobId")}
             errors.append({**ids, "code": error.code, "message": error.message})
     return {"errors": errors}

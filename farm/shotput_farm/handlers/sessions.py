@@ -10,7 +10,7 @@ from shotput_farm import sessions, targets, wire
 from shotput_farm.farm import Farm, page_token, token_for
 from shotput_farm.handlers import Request, operation
 from shotput_farm.lookup import job_row, pages, session_row, task_of_job, worker_row
-from shotput_farm.protocol.errors import ResourceNotFound, ServiceException
+from shotput_farm.protocol.errors import ResourceNotFound, ServiceError
 from shotput_farm.store import Transaction, records
 from shotput_farm.store import sessions as session_rows
 
@@ -58,7 +58,7 @@ def batch_get_session(farm: Farm, request: Request) -> dict[str, Any]:
         for identifier in request.params["identifiers"]:
             try:
                 found.append(wire.session(db, session_row(db, identifier)[1]))
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"sessions": found, "errors": errors}
 
@@ -119,7 +119,7 @@ def batch_get_session_action(farm: Farm, request: Request) -> dict[str, Any]:
             ids = {name: identifier[name] for name in ("farmId", "queueId", "jobId")}
             try:
                 found.append({**ids, **_get(farm, db, identifier)})
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"sessionActions": found, "errors": errors}
 

@@ -11,7 +11,7 @@ from shotput_farm.farm import Farm, page_token, token_for
 from shotput_farm.handlers import Request, operation
 from shotput_farm.lifecycle import STEP
 from shotput_farm.lookup import job_row, pages, step_row
-from shotput_farm.protocol.errors import ServiceException
+from shotput_farm.protocol.errors import ServiceError
 from shotput_farm.store import EVERY_WORKER, Transaction, jobs, records
 
 
@@ -46,7 +46,7 @@ def batch_get_step(farm: Farm, request: Request) -> dict[str, Any]:
             try:
                 job, step = step_row(db, identifier)
                 found.append(wire.step(db, step, job))
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"steps": found, "errors": errors}
 

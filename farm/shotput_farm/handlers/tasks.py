@@ -10,7 +10,7 @@ from shotput_farm import targets, wire
 from shotput_farm.farm import Farm, page_token, token_for
 from shotput_farm.handlers import Request, operation
 from shotput_farm.lookup import step_row, task_of
-from shotput_farm.protocol.errors import ServiceException
+from shotput_farm.protocol.errors import ServiceError
 from shotput_farm.store import EVERY_WORKER, Transaction, tasks
 from shotput_farm.store import sessions as session_rows
 
@@ -44,7 +44,7 @@ def batch_get_task(farm: Farm, request: Request) -> dict[str, Any]:
         for identifier in request.params["identifiers"]:
             try:
                 found.append({**_get(farm, db, identifier), "farmId": identifier["farmId"]})
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"tasks": found, "errors": errors}
 
@@ -64,7 +64,7 @@ def batch_update_task(farm: Farm, request: Request) -> dict[str, Any]:
         for item in request.params["tasks"]:
             try:
                 _change(tx, item, request.identity.principal)
-            except ServiceException as error:
+            except ServiceError as error:
                 ids = {name: item[name] for name in ("farmId", "queueId", "jobId", "stepId", "taskId")}
                 errors.append({**ids, "code": error.code, "message": error.message})
         return errors

@@ -12,7 +12,7 @@ from shotput_farm.farm import Farm, new_id
 from shotput_farm.handlers import Request, operation
 from shotput_farm.lifecycle import WORKER, WORKER_REQUESTS
 from shotput_farm.lookup import fleet_row, pages, worker_row
-from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceException
+from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError
 from shotput_farm.scheduler import end_sessions, log_configuration
 from shotput_farm.store import Transaction, jobs, records
 from shotput_farm.store import sessions as session_rows
@@ -66,6 +66,7 @@ def update_worker(farm: Farm, request: Request) -> dict[str, Any]:
                 )
             values["status"] = WORKER.next(row["status"], event)
             if params["status"] in ("STARTED", "STOPPED"):
+                # Whatever this worker had, its process has not: it has just begun, or ends.
                 end_sessions(tx, row["worker_id"])
         if "capabilities" in params:
             values["capabilities"] = json.dumps(params["capabilities"])
@@ -108,7 +109,7 @@ def batch_get_worker(farm: Farm, request: Request) -> dict[str, Any]:
         for identifier in request.params["identifiers"]:
             try:
                 found.append(wire.worker(db, worker_row(db, identifier)))
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({**identifier, "code": error.code, "message": error.message})
     return {"workers": found, "errors": errors}
 
@@ -161,7 +162,7 @@ def batch_get_job_entity(farm: Farm, request: Request) -> dict[str, Any]:
             ((kind, ids),) = identifier.items()
             try:
                 entities.append({kind: {**ids, **_ENTITIES[kind](db, worker, ids)}})
-            except ServiceException as error:
+            except ServiceError as error:
                 errors.append({kind: {**ids, "code": error.code, "message": error.message}})
     return {"entities": entities, "errors": errors}
 
