@@ -92,7 +92,11 @@ class FarmUnderTest:
 
     def submit(self, template: dict[str, Any], **members: Any) -> str:
         reply = self.client().create_job(
-            **self.queue, template=json.dumps(template), templateType="JSON", priority=members.pop("priority", 50), **members
+            **self.queue,
+            template=json.dumps(template),
+            templateType="JSON",
+            priority=members.pop("priority", 50),
+            **members,
         )
         return str(reply["jobId"])
 
@@ -227,7 +231,9 @@ def script(text: str, **action: Any) -> dict[str, Any]:
     return {"command": sys.executable, "args": ["-c", text], **action}
 
 
-def step(name: str, on_run: dict[str, Any], *, frames: str | None = None, vcpu: int | None = 1, **members: Any) -> dict[str, Any]:
+def step(
+    name: str, on_run: dict[str, Any], *, frames: str | None = None, vcpu: int | None = 1, **members: Any
+) -> dict[str, Any]:
     """A step template; ``frames`` makes a task of each number in the range, ``vcpu=None`` takes the whole machine."""
     template: dict[str, Any] = {"name": name, "script": {"actions": {"onRun": on_run}}, **members}
     if frames is not None:

@@ -29,7 +29,8 @@ def test_a_task_is_retried_as_often_as_the_job_says(farm: Any, templates: Any) -
 
 
 def test_a_task_that_succeeds_at_its_second_try(farm: Any, templates: Any, tmp_path: Any) -> None:
-    code = f"import pathlib, sys; p = pathlib.Path({str(tmp_path / 'tried')!r}); old = p.exists(); p.touch(); sys.exit(not old)"
+    tried = str(tmp_path / "tried")
+    code = f"import pathlib, sys; p = pathlib.Path({tried!r}); old = p.exists(); p.touch(); sys.exit(not old)"
     job_id = farm.submit(templates.job("second", templates.step("Work", templates.script(code))), maxRetriesPerTask=1)
     assert farm.wait_job(job_id)["taskRunStatus"] == "SUCCEEDED", farm.output()
     assert [action["status"] for action in runs(farm, job_id)] == ["FAILED", "SUCCEEDED"]

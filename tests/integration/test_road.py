@@ -9,8 +9,6 @@ from typing import Any
 from shotput import _native
 
 
-
-
 def test_environments_dependencies_and_tasks_in_order(farm: Any, templates: Any) -> None:
     template = templates.job(
         "order",
@@ -92,7 +90,9 @@ def test_progress_and_status_of_a_running_task(farm: Any, templates: Any) -> Non
     job_id = farm.submit(templates.job("progress", templates.step("Work", templates.script(code))))
 
     def running() -> bool:
-        return any(a.get("progressPercent") == 40 and a.get("progressMessage") == "halfway" for a in farm.actions(job_id))
+        return any(
+            a.get("progressPercent") == 40 and a.get("progressMessage") == "halfway" for a in farm.actions(job_id)
+        )
 
     farm.wait(running, "the task's progress is seen")
     assert farm.job(job_id)["taskRunStatus"] == "RUNNING"
@@ -133,7 +133,12 @@ def test_attachments_in_and_out(farm: Any, templates: Any, tmp_path: Path) -> No
     runs = [action for action in farm.actions(job_id) if "taskRun" in action["definition"]]
     assert all(len(action["manifests"]) == 1 and action["manifests"][0]["outputManifestHash"] for action in runs)
     _native.download_job_outputs(
-        {"farm_id": farm.state["farm_id"], "queue_id": farm.state["queue_id"], "job_id": job_id, "target": farm.target()}
+        {
+            "farm_id": farm.state["farm_id"],
+            "queue_id": farm.state["queue_id"],
+            "job_id": job_id,
+            "target": farm.target(),
+        }
     )
     assert sorted(path.name for path in output.iterdir()) == ["all.txt", "frame1.txt", "frame2.txt", "frame3.txt"]
     assert (output / "all.txt").read_text() == "a scene 1|a scene 2|a scene 3"

@@ -121,9 +121,7 @@ class Agent:
             raise
         LOG.info("Registered as %s with %s.", service.worker_id, _amounts(capabilities))
 
-    def _open_session(
-        self, session_id: str, assignment: Mapping[str, Any], closed: Callable[[str], None]
-    ) -> Session:
+    def _open_session(self, session_id: str, assignment: Mapping[str, Any], closed: Callable[[str], None]) -> Session:
         options = assignment["logConfiguration"]["options"]
         stream = self._logs.stream(options["logGroupName"], options["logStreamName"])
 
@@ -181,4 +179,6 @@ def _persisted_id(path: Path, fleet_id: str) -> str:
 
 
 def _amounts(capabilities: Mapping[str, Any]) -> str:
-    return ", ".join(f"{amount['name'].removeprefix('amount.worker.')} {amount['value']:g}" for amount in capabilities["amounts"])
+    return ", ".join(
+        f"{amount['name'].removeprefix('amount.worker.')} {amount['value']:g}" for amount in capabilities["amounts"]
+    )

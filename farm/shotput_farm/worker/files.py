@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -126,15 +125,11 @@ class SessionFiles:
 
 
 class Canceler:
-    """Ends a transfer: its ``progress`` is given to the native functions, ``cancel`` may be called from any thread."""
+    """Whether the transfers of a batch are to end. ``cancel`` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.canceled = False
 
     def cancel(self) -> None:
         """Let the next progress report end the transfer."""
-        self._event.set()
-
-    def progress(self, _report: Mapping[str, Any]) -> bool:
-        """Answer a progress report: go on, or not."""
-        return not self._event.is_set()
+        self.canceled = True

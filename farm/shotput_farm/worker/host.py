@@ -18,8 +18,8 @@ _MEBIBYTE = 1024 * 1024
 def capabilities(scratch: Path, *, vcpu: int | None = None) -> dict[str, Any]:
     """Return the ``capabilities`` of UpdateWorker: amounts and attributes under the names of OpenJD.
 
-    ``scratch`` is the folder of the sessions (its free space is the scratch disk), ``vcpu`` offers another number of cores
-    than the machine has. Memory is in MiB, scratch disk in GiB.
+    ``scratch`` is the folder of the sessions (its free space is the scratch disk), ``vcpu`` offers another number of
+    cores than the machine has. Memory is in MiB, scratch disk in GiB.
     """
     gpus = _gpu_memory_mib()
     amounts = {
@@ -39,7 +39,9 @@ def capabilities(scratch: Path, *, vcpu: int | None = None) -> dict[str, Any]:
 
 def properties() -> dict[str, Any]:
     """Return the ``hostProperties`` of CreateWorker and UpdateWorker. Addresses are loopback: nobody else may call."""
-    name = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in socket.gethostname())
+    name = "".join(
+        char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in socket.gethostname()
+    )
     return {"hostName": name[:255], "ipAddresses": {"ipV4Addresses": ["127.0.0.1"]}}
 
 

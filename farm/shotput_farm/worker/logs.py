@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 Put = Callable[[str, str, list[dict[str, Any]]], object]
 
-# What PutLogEvents takes: events and bytes of a call, bytes of an event, and what the service adds to each event's size.
+# What PutLogEvents takes: events and bytes of a call, bytes of an event, what the service adds to each event's size.
 _BATCH_EVENTS = 10_000
 _BATCH_BYTES = 1024 * 1024
 _EVENT_OVERHEAD = 26

@@ -7,6 +7,7 @@ answer is a snapshot of all that the worker should be doing, so an answer that i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -48,8 +49,8 @@ class WorkerRefusedError(Exception):
 class Schedule:
     """Keeps the worker's sessions equal to what the farm assigns.
 
-    ``open_session(session_id, assignment, closed)`` makes a session that is not started yet; ``flush_logs(timeout)`` waits
-    until the lines written so far are stored; ``farm_lives()`` tells whether the process that serves is still there.
+    ``open_session(session_id, assignment, closed)`` makes a session that is not started yet; ``flush_logs(timeout)``
+    waits until the lines written so far are stored; ``farm_lives()`` tells whether the process that serves is there.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ class Schedule:
         self._ring()
 
     def run(self) -> None:
-        """Talk to the farm until ``stop``, or until it tells the worker to stop. Raises FarmGoneError and WorkerRefusedError."""
+        """Talk to the farm until ``stop``, or until it wants the worker stopped.
+
+        Raises FarmGoneError and WorkerRefusedError.
+        """
         hold = 0.0
         failures = 0
         while not self._stop:
@@ -172,10 +176,9 @@ class Schedule:
             self._ring()
 
     def _ring(self) -> None:
-        try:
+        # Full: it is ringing already. Closed: nobody listens any more.
+        with contextlib.suppress(OSError):
             self._waker.send(b"!")
-        except (BlockingIOError, OSError):
-            pass  # full: it is ringing already; closed: nobody listens any more
 
     def _gather(self) -> None:
         """Wait until what is to be told should be sent; returns at once when there is nothing to tell."""

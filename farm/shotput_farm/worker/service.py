@@ -83,7 +83,7 @@ class WorkerService:
         return self._client.call("BatchGetJobEntity", **self._worker(), identifiers=list(identifiers))
 
     def assume_queue_role(self, queue_id: str) -> dict[str, Any] | None:
-        """Return the queue's temporary keys (AssumeQueueRoleForWorker; expiration in epoch seconds), None for no role."""
+        """Return the queue's temporary keys (AssumeQueueRoleForWorker, expiration in epoch seconds); None: no role."""
         reply = self._client.call("AssumeQueueRoleForWorker", **self._worker(), queueId=queue_id)
         credentials: dict[str, Any] | None = reply.get("credentials")
         return credentials

@@ -1,7 +1,7 @@
 """One session of the worker: its queue of actions, and the thread that carries them out in order.
 
-What an action does is ``execution``'s concern. Here lie the rules of the protocol: which actions of a new assignment are
-still to be run, what a failed or canceled action means for those behind it, and what is reported for each.
+What an action does is ``execution``'s concern. Here lie the rules of the protocol: which actions of a new assignment
+are still to be run, what a failed or canceled action means for those behind it, and what is reported for each.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from shotput_farm.worker.reports import Outcome, Reports
 
 LOG = logging.getLogger(__name__)
 
-# Short tasks are handed over in batches that last about this long. A batch cannot be taken apart once it runs, so it must
-# not outlast the time in which a person expects a change of the queue to show.
+# Short tasks are handed over in batches that last about this long. A batch cannot be taken apart once it runs, so it
+# must not outlast the time in which a person expects a change of the queue to show.
 _BATCH_SECONDS = 0.4
 _LARGEST_BATCH = 64
 
@@ -135,8 +135,8 @@ class Session:
     def assign(self, items: Iterable[Mapping[str, Any]], acknowledged: AbstractSet[str]) -> None:
         """Replace the queue by the farm's list of ``sessionActions``.
 
-        Actions that run or have ended stay as they are. ``acknowledged`` are the ids of the updates that the call carried
-        whose answer this list is.
+        Actions that run or have ended stay as they are. ``acknowledged`` are the ids of the actions whose end was told
+        in the call that this list answers.
         """
         refused: list[str] = []
         with self._condition:
@@ -244,7 +244,7 @@ class Session:
         self._reports.never_attempted(refused)
 
     def _split(self, actions: Sequence[Action]) -> tuple[list[Action], list[str]]:
-        """Part what still runs behind a failure (the exits of environments that were tried) from the ids of the rest."""
+        """Part what still runs behind a failure (exits of environments that were tried) from the ids of the rest."""
         attempted = self._state.attempted_environments
         keep = [a for a in actions if a.kind == "envExit" and a.body["environmentId"] in attempted]
         kept = {action.action_id for action in keep}
@@ -297,7 +297,9 @@ class Session:
         if queue[0].kind == "taskRun":
             limit = min(_LARGEST_BATCH, max(1, int(_BATCH_SECONDS / self._task_seconds)))
             step = queue[0].body["stepId"]
-            while size < min(limit, len(queue)) and queue[size].kind == "taskRun" and queue[size].body["stepId"] == step:
+            while (
+                size < min(limit, len(queue)) and queue[size].kind == "taskRun" and queue[size].body["stepId"] == step
+            ):
                 size += 1
         batch, self._state.queue = queue[:size], queue[size:]
         return batch
