@@ -29,7 +29,6 @@ class FarmUnderTest:
         self.data_dir = data_dir
         self.process: subprocess.Popen[bytes] | None = None
         self.state: dict[str, Any] = {}
-        self.worker_options: list[str] = []
 
     def start(self, environment: dict[str, str] | None = None) -> FarmUnderTest:
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -156,12 +155,14 @@ class FarmUnderTest:
             assert time.monotonic() < deadline, f"not within {timeout} s: {what}\n{self.output()}"
             time.sleep(0.05)
 
+    def worker_pids(self) -> list[int]:
+        """The process ids of the farm's workers: one, and for moments none."""
+        return [pid for pid in processes("shotput_farm.worker") if str(self.data_dir) in command_of(pid)]
+
     def worker_pid(self) -> int:
         """The process id of the farm's worker."""
-        assert self.process is not None
-        found = [pid for pid in processes("shotput_farm.worker") if str(self.data_dir) in command_of(pid)]
-        assert len(found) == 1, (found, self.output())
-        return found[0]
+        (found,) = self.worker_pids()
+        return found
 
 
 def command_of(pid: int) -> str:

@@ -25,7 +25,7 @@ def test_a_task_is_retried_as_often_as_the_job_says(farm: Any, templates: Any) -
     (step,) = farm.steps(job_id).values()
     (task,) = farm.tasks(job_id, step["stepId"])
     assert (task["runStatus"], task["failureRetryCount"]) == ("FAILED", 2)
-    assert farm.log(job_id).count("oh no") == 3
+    assert farm.log(job_id).splitlines().count("oh no") == 3
 
 
 def test_a_task_that_succeeds_at_its_second_try(farm: Any, templates: Any, tmp_path: Any) -> None:
@@ -46,7 +46,8 @@ def test_the_failure_limit_ends_the_job(farm: Any, templates: Any) -> None:
     assert job["taskRunStatus"] == "FAILED"
     counts = job["taskRunStatusCounts"]
     assert counts["FAILED"] >= 3
-    assert len(runs(farm, job_id)) < 10
+    tried = [action for action in runs(farm, job_id) if action["status"] != "NEVER_ATTEMPTED"]
+    assert len(tried) < 10
 
 
 def test_an_environment_that_fails_is_still_left(farm: Any, templates: Any) -> None:
