@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 import bpy
 
 from shotput.scene import Dependency, DependencyCollection, Owner, ScanWarning, Verdict
-from shotput_blender.render import datapaths
+from .render import datapaths
 
 # Types of data blocks that only painting, not rendering, reads.
 _TOOLS = ("Brush", "Palette", "PaintCurve", "WindowManager", "Screen", "WorkSpace")

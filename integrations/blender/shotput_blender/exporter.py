@@ -21,11 +21,13 @@ from shotput import bundle, profile
 from shotput.errors import SceneError
 from shotput.scene import Dependency, RenderUnit, SceneDescription, ScanWarning
 from shotput.submitter import Submitter, SubmitterSettings
-from shotput_blender import description
-from shotput_blender.dependencies import scan_dependencies
-from shotput_blender.render.render import parse_frames
+from . import description
+from .dependencies import scan_dependencies
+from .render.render import parse_frames
 
 _RENDER = Path(__file__).parent / "render"
+# A start of Blender costs seconds, a task that is lost costs its frames: ten frames are a fair unit for both.
+_CHUNK = 10
 # OpenJD allows no more values in a list, and a list this long helps nobody: people type the name instead.
 _MOST_CHOICES = 100
 
@@ -100,7 +102,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
     """The four verbs, for the open scene. A scan is kept for as long as the settings that it depends on stay the same."""
 
     def __init__(self, blender_profile: profile.Profile | None = None) -> None:
-        self.profile = blender_profile or profile.find("blender")
+        self.profile = blender_profile or own_profile()
         self._scanned: tuple[Any, tuple[Dependency, ...], tuple[ScanWarning, ...]] | None = None
 
     def get_settings(self) -> BlenderSettings:
@@ -125,6 +127,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             samples=render_samples(scene),
             output_pattern=pattern,
             output_format=description.output_format(scene),
+            chunk_size=min(len(description.scene_frames(scene).frames()), _CHUNK),
             run_scripts=bool(bpy.context.preferences.filepaths.use_scripts_auto_execute),
             blender_executable=self.profile.render_executable,
         )
@@ -341,6 +344,12 @@ def render_samples(scene: Any) -> int:
     if engine == "BLENDER_WORKBENCH":
         return {"OFF": 0, "FXAA": 1}.get(scene.display.render_aa) or int(scene.display.render_aa.replace("OFF", "0"))
     return 0
+
+
+def own_profile() -> profile.Profile:
+    """The profile that the add-on was built with; in the repository, the one that it will be built with."""
+    frozen = Path(__file__).parent / "profile.json"
+    return profile.load(frozen) if frozen.is_file() else profile.find("blender")
 
 
 def parse_frames_of(expression: str) -> list[int]:

@@ -82,7 +82,12 @@ def export_scene(
     profile = profiles.for_scene(path)
     if not path.is_file():
         raise SceneError(f"The scene {path} does not exist. Check the path.")
-    values = {"scene": str(path), "bundle": str(Path(bundle).absolute()), "options": json.dumps(dict(options or {}))}
+    given = dict(options or {})
+    program = find_executable(profile.name, executable)
+    if profile.render_setting and not _is_on_path(profile.render_executable, program):
+        # The worker of this machine's farm would not find it by its plain name.
+        given.setdefault(profile.render_setting, str(program))
+    values = {"scene": str(path), "bundle": str(Path(bundle).absolute()), "options": json.dumps(given)}
     return _ask(profile, values, executable, timeout, f"exporting {path}")
 
 
@@ -93,6 +98,11 @@ def build_demo_scene(
     profile = profiles.find(host)
     result = _ask(profile, {"demo": str(Path(folder).absolute())}, executable, None, "building the demo scene")
     return Path(result["scene"])
+
+
+def _is_on_path(name: str, program: Path) -> bool:
+    found = shutil.which(name)
+    return found is not None and Path(found).resolve() == program.resolve()
 
 
 def _command(profile: Profile, values: Mapping[str, str]) -> list[str]:

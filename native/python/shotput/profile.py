@@ -66,9 +66,6 @@ class Profile:
     export_script: str
     ui_surface: str
     ui_entry: str
-    layout: str
-    archive: str
-    extension_id: str
     brings_farm: bool
     vendored: tuple[str, ...]
     suffixes: tuple[str, ...]
@@ -76,6 +73,7 @@ class Profile:
     executable_variable: str
     export_command: tuple[str, ...]
     render_executable: str
+    render_setting: str
     render_arguments: tuple[str, ...]
     tokens: Mapping[str, str]
     dependencies: tuple[DependencyRow, ...]
@@ -221,9 +219,6 @@ def parse(document: Mapping[str, Any]) -> Profile:
         export_script=exporter["script"],
         ui_surface=document["ui"]["surface"],
         ui_entry=document["ui"]["entry"],
-        layout=install["layout"],
-        archive=install["archive"],
-        extension_id=install.get("id", host["name"]),
         brings_farm=install.get("farm", False),
         vendored=tuple(install.get("vendored", ())),
         suffixes=tuple(export["suffixes"]),
@@ -231,6 +226,7 @@ def parse(document: Mapping[str, Any]) -> Profile:
         executable_variable=export.get("variable", ""),
         export_command=tuple(export["command"]),
         render_executable=document["render"]["executable"],
+        render_setting=document["render"].get("setting", ""),
         render_arguments=tuple(document["render"]["arguments"]),
         tokens=dict(document["tokens"]),
         dependencies=tuple(DependencyRow(**row) for row in document["dependencies"]),

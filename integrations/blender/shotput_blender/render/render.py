@@ -17,12 +17,9 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import Any, Sequence
 
 import bpy
-
-if TYPE_CHECKING:
-    from shotput_blender.render import datapaths
 
 _RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?")
 _SAMPLE = re.compile(r"Sample (\d+)/(\d+)")
