@@ -48,7 +48,7 @@ from shotput_farm.store.logs import LogStore
 _API_PREFIX = "/2023-10-12/"
 _TELEMETRY = "/2023-10-12/telemetry"
 _JSON = "application/json"
-_HOLD_HEADER = "x-shotput-hold"
+_HOLD_HEADER = "x-shotput-hold-seconds"
 _LONGEST_HOLD = 60.0
 # A template of a million characters, all escaped, with two hundred parameters stays below this.
 _LARGEST_BODY = 32 * 1024 * 1024

@@ -79,7 +79,7 @@ class Supervisor:
             process.terminate()
         try:
             await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             _LOGGER.warning("The worker did not end within %.0f s and is killed", _STOP_SECONDS)
             process.kill()
             await process.wait()

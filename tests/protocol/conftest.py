@@ -6,7 +6,7 @@ import random
 import re._constants as sre  # the parser of `re` itself: what it reads is what the checks match
 import re._parser as sre_parser
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ class Generator:
                 self.value(shape.key, depth + 1): self.value(shape.value, depth + 1)
                 for _ in range(self.count(shape, depth))
             }
-        return getattr(self, shape.type_name)(shape)
+        return getattr(self, {"float": "floating"}.get(shape.type_name, shape.type_name))(shape)
 
     def structure(self, shape: StructureShape, depth: int) -> Any:
         if shape.is_document_type:
@@ -115,11 +115,11 @@ class Generator:
 
     long = integer
 
-    def float(self, shape: Shape) -> float:
+    def floating(self, shape: Shape) -> float:
         low, high = shape.metadata.get("min", -1.5), shape.metadata.get("max", 12345.678)
         return float(high if self.full else low)
 
-    double = float
+    double = floating
 
     def boolean(self, shape: Shape) -> bool:
         return self.full
@@ -128,7 +128,7 @@ class Generator:
         seconds = self.random.randrange(0, 2 * 10**9)
         micros = self.random.randrange(10**6) if self.full else 0
         if self.moments:
-            return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=micros)
+            return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
         return round(seconds + micros / 1e6, 6)
 
 

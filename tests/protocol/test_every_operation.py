@@ -12,7 +12,6 @@ from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
-
 from shotput_farm.protocol import model, parse, serialise
 from shotput_farm.protocol.errors import Validation
 
@@ -30,7 +29,9 @@ def sent(name: str, params: dict[str, Any]) -> tuple[str, str, str, dict[str, st
     request = create_request_object(request_dict).prepare()
     parts = urlsplit(request.url)
     body = request.body or b""
-    headers = {key.lower(): value if isinstance(value, str) else value.decode() for key, value in request.headers.items()}
+    headers = {
+        key.lower(): value if isinstance(value, str) else value.decode() for key, value in request.headers.items()
+    }
     return request.method, parts.path, parts.query, headers, body if isinstance(body, bytes) else body.encode()
 
 
@@ -104,8 +105,6 @@ def _with_strangers(document: dict[str, Any], operation: model.Operation) -> dic
         if shape.type_name == "structure" and not shape.is_document_type and name in document:
             document[name] = {**document[name], "__type": "x", "unheardOf": [1], "nothing": None}
     return {**document, "unheardOf": {"a": 1}, "nothing": None}
-
-
 
 
 REMOVE = object()
@@ -183,7 +182,9 @@ def test_what_breaks_the_model_is_named(name: str, generator: Any) -> None:
             fields = raised.value.members["fieldList"]
             assert [field["name"] for field in fields if field["name"].startswith(bad_path)], (bad_path, bad, fields)
             assert raised.value.members["reason"] == "FIELD_VALIDATION_FAILED"
-    required = [n for n in operation.input.metadata.get("required", ()) if n in operation.body] if operation.input else []
+    required = (
+        [n for n in operation.input.metadata.get("required", ()) if n in operation.body] if operation.input else []
+    )
     for required_name in required:
         cases += 1
         changed = json.loads(body)

@@ -12,12 +12,12 @@ import json
 import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from shotput_farm.credentials import Credential
 
-Reply = Union[Mapping[str, Any], None]
-Handler = Callable[[Any, "Request"], Union[Reply, Awaitable[Reply]]]
+Reply = Mapping[str, Any] | None
+Handler = Callable[[Any, "Request"], Reply | Awaitable[Reply]]
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 

@@ -101,7 +101,7 @@ class FarmClient:
             raise unknown_operation(operation)
         method, target, headers, body = _request(known, params)
         if hold > 0:
-            headers["X-Shotput-Hold"] = f"{hold:g}"
+            headers["X-Shotput-Hold-Seconds"] = f"{hold:g}"
         document = self._send("deadline", method, target, headers, body, hold)
         convert = serialise.READER.convert(known.output) if known.output is not None else None
         reply: dict[str, Any] = convert(document) if convert is not None else document

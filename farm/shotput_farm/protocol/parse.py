@@ -28,13 +28,12 @@ def route(service: Service, method: str, raw_path: str) -> tuple[Operation, dict
     """
     segments = raw_path.strip("/").split("/")
     for template, operation in service.routes.get((method, len(segments)), ()):
-        for expected, given in zip(template, segments):
+        for expected, given in zip(template, segments, strict=True):
             if expected != given and expected[0] != "{":
                 break
         else:
-            return operation, {
-                expected[1:-1]: unquote(given) for expected, given in zip(template, segments) if expected[0] == "{"
-            }
+            pairs = zip(template, segments, strict=True)
+            return operation, {name[1:-1]: unquote(given) for name, given in pairs if name[0] == "{"}
     raise unknown_operation(f"{method} {raw_path[:200]}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
@@ -140,7 +140,7 @@ class Verifier(Generic[K]):
 
     def _check_date(self, timestamp: str, date: str, now: float) -> None:
         try:
-            signed_at = datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=timezone.utc).timestamp()
+            signed_at = datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC).timestamp()
         except ValueError:
             raise SignatureError(
                 INCOMPLETE, f"The header X-Amz-Date holds {timestamp!r}, and must be like 20240102T030405Z."
@@ -150,7 +150,7 @@ class Verifier(Generic[K]):
                 INCOMPLETE, f"The signature's date {date} is not that of X-Amz-Date, {timestamp}. Sign it anew."
             )
         if abs(now - signed_at) > self._skew:
-            here = datetime.fromtimestamp(now, timezone.utc).strftime(SIGV4_TIMESTAMP)
+            here = datetime.fromtimestamp(now, UTC).strftime(SIGV4_TIMESTAMP)
             raise SignatureError(
                 MISMATCH,
                 f"The request was signed at {timestamp}, and the farm's clock says {here}: more than "

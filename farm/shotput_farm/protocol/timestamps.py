@@ -7,11 +7,11 @@ page by the last ``createdAt`` they saw, which would otherwise skip or repeat ro
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 
-_EARLIEST = datetime(1, 1, 2, tzinfo=timezone.utc).timestamp()
-_LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LATEST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
 
 def parse(value: str | float) -> float:
@@ -25,7 +25,7 @@ def parse(value: str | float) -> float:
         except ValueError:
             seconds = float(value)
         else:
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     else:
         seconds = float(value)
     if not _EARLIEST <= seconds <= _LATEST:  # also catches nan

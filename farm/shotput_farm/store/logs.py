@@ -179,7 +179,7 @@ class LogStore:
                 (group, len(prefix), prefix, limit, offset),
             ).fetchall()
         keys = ("name", "created_at", "first_at", "last_at", "ingested_at")
-        return [dict(zip(keys, row)) for row in rows]
+        return [dict(zip(keys, row, strict=True)) for row in rows]
 
     def has_group(self, group: str) -> bool:
         """Tell whether a log group exists."""
