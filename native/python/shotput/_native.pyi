@@ -346,8 +346,8 @@ class Step:
     def script(self) -> StepScript:
         """What its tasks run."""
     @property
-    def parameter_space(self) -> ParameterSpace | None:
-        """Its tasks; None when it has no parameters and thus one task."""
+    def parameter_space(self) -> ParameterSpace:
+        """Its tasks; a step without parameters has one, and no names."""
     def to_dict(self) -> dict[str, Any]:
         """Return the step in the shape of a template."""
 
