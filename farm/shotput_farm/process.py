@@ -154,21 +154,7 @@ class _Server:
         await _maybe_async(self._farm.on_start)
         log_file = self._folder / "logs" / "farm.log"
         app = Application(self._farm, log_file=log_file)
-        server = _Uvicorn(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=3,
-            )
-        )
+        server = Uvicorn(uvicorn_config(app))
         with _stop_signals(self._stop):
             serving = asyncio.create_task(server.serve(sockets=[self._socket]))
             tasks = [serving]
@@ -243,12 +229,30 @@ class _Server:
                 return
 
 
-class _Uvicorn(uvicorn.Server):
+class Uvicorn(uvicorn.Server):
     """Uvicorn without signal handlers of its own: the farm stops its worker before its server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
         yield
+
+
+def uvicorn_config(app: Application) -> uvicorn.Config:
+    """Return how the farm's API is served: pure Python, one loop, nothing that is paid per request and not needed."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+    )
 
 
 class _Ports:
@@ -304,10 +308,10 @@ def _bind(port: int | None, ports: _Ports) -> socket.socket:
         last = ports.last("api")
         if last:
             with contextlib.suppress(OSError):
-                return _listen(last)
-        return _listen(0)
+                return listen(last)
+        return listen(0)
     try:
-        return _listen(port)
+        return listen(port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = f"Port {port} is in use by another program."
@@ -318,7 +322,8 @@ def _bind(port: int | None, ports: _Ports) -> socket.socket:
         ) from error
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on the loopback interface (0: any free port). Raises OSError when the port is taken."""
     # asyncio switches Nagle's algorithm off only where the protocol is named; with it, every reply takes 40 ms.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

@@ -130,7 +130,7 @@ class Verifier(Generic[K]):
         )
         signing_key = _signing_key(key.secret_access_key, date, region, service)
         expected = hmac.new(signing_key, to_sign.encode(), sha256).hexdigest()
-        if declared != payload or not hmac.compare_digest(expected, signature):
+        if declared != payload or not hmac.compare_digest(expected.encode(), signature.encode()):
             raise SignatureError(
                 MISMATCH,
                 f"The signature by {access_key_id} does not fit this request: the secret key is another, or the "
