@@ -252,14 +252,13 @@ class FarmLock:
 def is_locked(folder: Path) -> bool:
     """Tell whether a farm holds the lock of ``folder``."""
     try:
-        with (folder / LOCK_FILE).open("rb") as stream:
-            # Shared, so that several that ask at once do not take each other for a farm.
-            return not _try_lock(stream, exclusive=False)
-    except FileNotFoundError:
+        stream = (folder / LOCK_FILE).open("rb")
+    except OSError:
+        # Not there, or another user's: no farm of this user runs there.
         return False
-    except PermissionError:
-        # Another user's, or a folder that became read-only: no farm of this user runs there.
-        return False
+    with stream:
+        # Shared, so that several that ask at once do not take each other for a farm.
+        return not _try_lock(stream, exclusive=False)
 
 
 if sys.platform == "win32":
@@ -320,7 +319,9 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
     else:
         detached = {"start_new_session": True}
     try:
-        output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The mode is that of the last folder alone.
+        for path in (folder, output.parent):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
