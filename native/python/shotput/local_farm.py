@@ -155,6 +155,7 @@ def start(
             process = _spawn(command, folder, output)
         found = state(folder)
         if found is not None:
+            _abandon(process, found)
             return found
         code = process.poll()
         if code == ALREADY_RUNNING:
@@ -194,6 +195,9 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
                 os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while is_locked(folder):
+        current = state(folder)
+        if found is not None and current is not None and current.pid != found.pid:
+            break  # somebody started the next farm in the meantime
         if time.monotonic() >= deadline:
             pid = f" (process {found.pid})" if found is not None else ""
             raise FarmError(
@@ -201,7 +205,13 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
                 "waits for; end the process if that does not help, nothing is lost by it."
             )
         time.sleep(_POLL)
+    # The lock is free a moment before the process is gone. Bounded, because a child that its parent does not collect
+    # keeps its number although it has ended.
+    gone_by = time.monotonic() + 2.0
     _reap()
+    while found is not None and sys.platform != "win32" and _is_alive(found.pid) and time.monotonic() < gone_by:
+        time.sleep(0.01)
+        _reap()
     return True
 
 
@@ -233,12 +243,13 @@ class FarmLock:
     def acquire(cls, folder: Path, *, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
 
-        Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment.
+        Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment, and a farm that
+        is stopping for a little longer.
         """
         deadline = time.monotonic() + patience
         stream = (folder / LOCK_FILE).open("ab+")
         while not _try_lock(stream, exclusive=True):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or state(folder) is not None:
                 stream.close()
                 return None
             time.sleep(0.02)
@@ -335,6 +346,14 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
         ) from error
     _children.append(process)
     return process
+
+
+def _abandon(process: subprocess.Popen[bytes], farm: FarmState) -> None:
+    """End a started process when another starter's farm came first, lest it takes over when that one stops."""
+    # On Windows the process of a virtual environment is a parent of the one that serves, and must not end before it.
+    if process.pid != farm.pid and sys.platform != "win32":
+        process.terminate()
+        process.wait()
 
 
 def _reap() -> None:
