@@ -1,4 +1,4 @@
-"""The demo's frames through the farm, from submission to frames at home, beside one bare Blender making the same frames."""
+"""The demo's frames through the farm, submission to frames at home, beside one bare Blender making the same frames."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 import pickle
 
 import pytest
-
 from shotput import errors
 from shotput.cli.failure import CommandFailure, ExitCode, exit_code
 
