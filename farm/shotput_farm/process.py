@@ -30,6 +30,7 @@ from shotput.errors import ObjectStoreError
 from shotput_farm import __version__
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore, ObjectKeys, write_private
+from shotput_farm.store.database import StoreError
 from shotput_farm.store.logs import LogStore
 from shotput_farm.supervisor import Supervisor
 
@@ -121,10 +122,10 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         try:
             credentials = CredentialStore(folder / "keys.json", bucket=BUCKET)
             logs = LogStore(folder / "logs.sqlite3")
-        except ValueError as error:
+            cleanup.callback(logs.close)
+            farm = open_farm(folder)
+        except (ValueError, StoreError) as error:
             raise StartError(str(error)) from error
-        cleanup.callback(logs.close)
-        farm = open_farm(folder)
         cleanup.callback(farm.close)
         farm.credentials = credentials
         farm.logs = logs
@@ -371,9 +372,9 @@ def _logging(path: Path) -> Iterator[None]:
     except StartError as error:
         _LOGGER.error("%s", error)
         raise
-    except Exception:
+    except Exception as error:
         _LOGGER.exception("The farm failed")
-        raise
+        raise StartError(f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where.") from error
     finally:
         root.removeHandler(handler)
         handler.close()

@@ -303,3 +303,25 @@ def test_a_wrong_option_is_named(arguments: list[str], message: str, capsys: pyt
         main(arguments)
     assert raised.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"python -m shotput_farm: error: {message}"
+
+
+def test_a_log_database_that_is_none_is_named(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "logs.sqlite3").write_text("no database " * 100)
+    with pytest.raises(FarmError) as raised:
+        start(folder)
+    assert str(raised.value) == (
+        f"The farm's log database {folder / 'logs.sqlite3'} cannot be opened (file is not a database). Free the disk "
+        "or make it writable, or move that file away: the farm makes a new one."
+    )
+
+
+def test_a_farm_that_fails_to_start_names_its_log(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "broken").touch()
+    with pytest.raises(FarmError) as raised:
+        start(folder)
+    log = folder / "logs" / "farm.log"
+    assert str(raised.value) == f"The farm failed (RuntimeError: the cellar is flooded). Its log {log} says where."
+    assert "Traceback" in log.read_text()
+    assert not local_farm.is_locked(folder)

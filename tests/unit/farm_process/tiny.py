@@ -21,6 +21,8 @@ class TinyFarm:
 
     async def on_start(self) -> None:
         assert self.credentials.root.access_key_id  # type: ignore[attr-defined]
+        if (self.folder / "broken").exists():
+            raise RuntimeError("the cellar is flooded")
 
     def on_stop(self) -> None:
         (self.folder / "stopped").touch()
