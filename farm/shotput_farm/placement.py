@@ -281,7 +281,9 @@ def _fill(staying: Sequence[tuple[Seat, Bid]], opened: list[tuple[Bid, int]], le
         left[bid.step] -= more
 
 
-def _held_by_others(bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]) -> bool:
+def _held_by_others(
+    bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]
+) -> bool:
     """Tell whether a bid would fit if other jobs let go of what they hold; its own job's sessions are not in its way."""
     room = dict(free)
     for job, amounts in holdings:
