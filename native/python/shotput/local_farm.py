@@ -29,6 +29,9 @@ LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
 OUTPUT_FILE = "farm.out"
 
+IDLE_TIMEOUT = 3600.0
+"""Seconds without work and without requests after which a farm that ``start`` started ends itself."""
+
 ALREADY_RUNNING = 3
 """Exit code of a farm that found another one running in its folder."""
 
@@ -124,7 +127,7 @@ def start(
     timeout: float = 30.0,
     data_dir: str | os.PathLike[str] | None = None,
     port: int | None = None,
-    idle_timeout: float | None = None,
+    idle_timeout: float | None = IDLE_TIMEOUT,
     worker: bool = True,
     launcher: Sequence[str] | None = None,
 ) -> FarmState:
@@ -132,9 +135,9 @@ def start(
 
     ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
     installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
-    ``idle_timeout`` the seconds without work after which the farm ends itself, ``worker`` whether it renders. The farm
-    is a process of its own that outlives this one. Raises FarmError that says why it does not serve within ``timeout``
-    seconds and names its log.
+    ``idle_timeout`` the seconds without work after which the farm ends itself (None: never), ``worker`` whether it
+    renders. The farm is a process of its own that outlives this one. Raises FarmError that says why it does not serve
+    within ``timeout`` seconds and names its log.
     """
     folder = _folder(data_dir)
     deadline = time.monotonic() + timeout
