@@ -123,16 +123,10 @@ def test_parameters_of_a_job_and_its_copy(served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "count", "constraint", "expected"),
-    [
-        ("1-10", 4, "CONTIGUOUS", ["1-4", "5-8", "9-10"]),
-        ("1-4,10-13", 3, "CONTIGUOUS", None),
-        ("1-10:3", 2, "NONCONTIGUOUS", None),
-    ],
+    ("frames", "count", "constraint"),
+    [("1-10", 4, "CONTIGUOUS"), ("1-4,10-13", 3, "CONTIGUOUS"), ("1-10:3", 2, "NONCONTIGUOUS")],
 )
-def test_chunks_hold_every_frame_once(
-    served: Any, frames: str, count: int, constraint: str, expected: list[str] | None
-) -> None:
+def test_chunks_hold_every_frame_once(served: Any, frames: str, count: int, constraint: str) -> None:
     job = served.submit(chunked(frames, count, constraint))
     (render,) = served.call.list_steps(**job)["steps"]
     tasks = served.call.list_tasks(**job, stepId=render["stepId"])["tasks"]
@@ -140,8 +134,8 @@ def test_chunks_hold_every_frame_once(
     wanted = {"1-10": range(1, 11), "1-4,10-13": [*range(1, 5), *range(10, 14)], "1-10:3": range(1, 11, 3)}[frames]
     assert [frame for chunk in chunks for frame in expand(chunk)] == list(wanted)
     assert all(len(expand(chunk)) <= count for chunk in chunks)
-    if expected is not None:
-        assert chunks == expected
+    if constraint == "CONTIGUOUS":
+        assert all(expand(chunk) == list(range(expand(chunk)[0], expand(chunk)[-1] + 1)) for chunk in chunks)
     parameter = served.call.get_step(**job, stepId=render["stepId"])["parameterSpace"]["parameters"][0]
     assert parameter["chunks"]["defaultTaskCount"] == count
     assert (parameter["type"], parameter["chunks"]["rangeConstraint"]) == ("CHUNK_INT", constraint)
