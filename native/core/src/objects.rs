@@ -1,1 +1,0 @@
-//! The object store: the S3 protocol over a folder.
