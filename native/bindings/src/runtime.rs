@@ -96,7 +96,9 @@ where
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("unknown panic");
-            Err(PyRuntimeError::new_err(format!("Internal error in the native module: {text}. Please report it with `shotput report`.")))
+            Err(PyRuntimeError::new_err(format!(
+                "Internal error in the native module: {text}. Please report it with `shotput report`."
+            )))
         }
     }
 }

@@ -34,8 +34,8 @@ class ConfigError(DeadlineOperationError):
 class ServiceError(DeadlineOperationError):
     """A service answered with an error, or did not answer.
 
-    ``code`` is the modelled error code (``""`` when nothing answered), ``operation`` the operation's name and ``status``
-    the HTTP status (0 when nothing answered).
+    ``code`` is the modelled error code (``""`` when nothing answered), ``operation`` the operation's name and
+    ``status`` the HTTP status (0 when nothing answered).
     """
 
     def __init__(self, message: str, code: str = "", operation: str = "", status: int = 0) -> None:

@@ -1,0 +1,231 @@
+"""OpenJD documents: the one place that calls the native decoder, and what the farm keeps of its answers.
+
+A job is decoded when it is created, and again when something asks for its tasks' parameters after a restart; decoded
+parameter spaces are kept for the jobs that were used last. Whether a template is good is the native module's to say.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shotput import _native
+from shotput.errors import TemplateError
+
+from shotput_farm.protocol.errors import Validation
+from shotput_farm.store import jobs, records
+
+_JOBS_KEPT: Final = 64
+
+_WIRE_KINDS: Final = {
+    "INT": "int",
+    "FLOAT": "float",
+    "STRING": "string",
+    "PATH": "path",
+    "BOOL": "bool",
+    "RANGE_EXPR": "rangeExpr",
+    "CHUNK[INT]": "chunkInt",
+    "LIST[STRING]": "stringList",
+    "LIST[PATH]": "pathList",
+    "LIST[INT]": "intList",
+    "LIST[FLOAT]": "floatList",
+    "LIST[BOOL]": "boolList",
+    "LIST[LIST[INT]]": "intListList",
+}
+"""OpenJD parameter type → member of the wire's unions."""
+
+
+@dataclass(frozen=True)
+class DecodedStep:
+    """One step of a decoded job. ``template`` is the step as it was submitted, ``requirements`` and ``parameter_space``
+    have every format string resolved."""
+
+    name: str
+    description: str | None
+    template: dict[str, Any]
+    requirements: dict[str, Any]
+    parameter_space: dict[str, Any] | None
+    task_count: int
+    dependencies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DecodedJob:
+    """A template with its parameter values. ``parameters`` are in wire form; ``environments`` are ``{"name", "template"}``
+    in the order in which they are entered."""
+
+    name: str
+    description: str | None
+    schema_version: str
+    extensions: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
+    parameter_definitions: list[dict[str, Any]]
+    environments: list[dict[str, Any]]
+    steps: tuple[DecodedStep, ...]
+
+
+def decode(
+    template: str, values: Mapping[str, Mapping[str, Any]], environment_templates: Sequence[str] = ()
+) -> DecodedJob:
+    """Decode a job template (YAML or JSON text) with wire parameter values and the queue's environment templates.
+
+    Raises Validation with every finding and its path when the template or a value breaks the OpenJD rules.
+    """
+    try:
+        decoded = _native.decode_job_template(template)
+        job = _native.create_job(decoded, _plain(values), environment_templates=list(environment_templates))
+        document = decoded.to_dict()
+        definitions = [
+            definition
+            for text in environment_templates
+            for definition in _native.parse_template(text).get("parameterDefinitions") or ()
+        ]
+    except TemplateError as error:
+        raise _invalid(error) from error
+    entered = [environment.to_dict() for environment in (*job.queue_environments, *job.job_environments)]
+    return DecodedJob(
+        name=job.name,
+        description=job.description,
+        schema_version=document["specificationVersion"],
+        extensions=tuple(document.get("extensions") or ()),
+        parameters={name: _wire(value) for name, value in job.parameters.items()},
+        parameter_definitions=definitions + list(document.get("parameterDefinitions") or ()),
+        environments=[{"name": item["name"], "template": item} for item in entered],
+        steps=tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps, strict=True)),
+    )
+
+
+def environment_name(template: str) -> str:
+    """Return the name of the environment in an environment template. Raises Validation when it breaks the rules."""
+    findings = _native.check_template(template, kind="environment")
+    if findings:
+        listed = "; ".join(f"{finding['path']}: {finding['message']}" for finding in findings)
+        raise _invalid(TemplateError(f"The environment template is not valid: {listed}", findings))
+    return str(_native.parse_template(template)["environment"]["name"])
+
+
+class Templates:
+    """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def parameters(
+        self, db: sqlite3.Connection, step: sqlite3.Row, ordinals: Sequence[int]
+    ) -> list[dict[str, dict[str, Any]]]:
+        """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
+        space = self._space(db, step["job_seq"], step["seq"])
+        return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
+
+    def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
+        """Return the wire definitions of session actions."""
+        definitions: list[dict[str, Any]] = []
+        steps: dict[int, sqlite3.Row] = {}
+        for action in actions:
+            kind = action["kind"]
+            step = None
+            if action["step_seq"] is not None:
+                step = steps.get(action["step_seq"])
+                if step is None:
+                    step = steps[action["step_seq"]] = records.by_seq(db, "step", action["step_seq"])
+            if kind == "taskRun" and step is not None:
+                ordinal = action["ordinal"]
+                (parameters,) = self.parameters(db, step, [ordinal])
+                body: dict[str, Any] = {
+                    "taskId": task_id(step["step_id"], ordinal),
+                    "stepId": step["step_id"],
+                    "parameters": parameters,
+                }
+            elif kind == "syncInputJobAttachments":
+                body = {} if step is None else {"stepId": step["step_id"]}
+            else:
+                body = {"environmentId": action["environment_id"]}
+            definitions.append({kind: body})
+        return definitions
+
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
+        with self._lock:
+            found = self._spaces.get(job_seq)
+            if found is not None:
+                self._spaces.move_to_end(job_seq)
+        if found is None:
+            found = _decode_spaces(db, job_seq)
+            with self._lock:
+                self._spaces[job_seq] = found
+                while len(self._spaces) > _JOBS_KEPT:
+                    self._spaces.popitem(last=False)
+        return found[step_seq]
+
+
+def task_id(step_id: str, ordinal: int) -> str:
+    """Return the id of a step's task."""
+    return f"task-{step_id[5:]}-{ordinal}"
+
+
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
+    document = jobs.document(db, job_seq)
+    values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
+    environments = json.loads(document["queue_environments"])
+    job = _native.create_job(document["template"], _plain(values), environment_templates=environments)
+    rows = jobs.steps(db, job_seq)
+    return {row["seq"]: step.parameter_space for row, step in zip(rows, job.steps, strict=True)}
+
+
+def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
+    requirements = step.host_requirements or {}
+    space = step.parameter_space
+    return DecodedStep(
+        name=step.name,
+        description=raw.get("description"),
+        template=raw,
+        requirements={
+            "amounts": list(requirements.get("amounts") or ()),
+            "attributes": list(requirements.get("attributes") or ()),
+        },
+        parameter_space=_wire_space(raw, space) if space.names else None,
+        task_count=len(space),
+        dependencies=tuple(step.dependencies),
+    )
+
+
+def _wire_space(raw: Mapping[str, Any], space: _native.ParameterSpace) -> dict[str, Any]:
+    parameters = []
+    source = raw["parameterSpace"]
+    for definition in source["taskParameterDefinitions"]:
+        item: dict[str, Any] = {
+            "name": definition["name"],
+            "type": definition["type"].replace("CHUNK[INT]", "CHUNK_INT"),
+        }
+        if definition["name"] == space.chunk_parameter:
+            item["chunks"] = {
+                "defaultTaskCount": space.default_task_count,
+                "targetRuntimeSeconds": space.target_runtime_seconds,
+                "rangeConstraint": space.range_constraint,
+            }
+        parameters.append(item)
+    return {"parameters": parameters, "combination": source.get("combination")}
+
+
+def _invalid(error: TemplateError) -> Validation:
+    return Validation(
+        str(error), [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
+    )
+
+
+def _plain(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return {name: value} of wire parameters ({name: {kind: value}})."""
+    return {name: next(iter(value.values())) for name, value in values.items()}
+
+
+def _wire(value: Mapping[str, Any]) -> dict[str, Any]:
+    kind = _WIRE_KINDS[value["type"]]
+    plain = value["value"]
+    if isinstance(plain, bool):
+        return {kind: "true" if plain else "false"}
+    return {kind: plain if isinstance(plain, list) else str(plain)}

@@ -1,0 +1,580 @@
+//! The way to the object store: one connection pool, the SDK for what is rare, and signed requests of our own for
+//! what is done per file.
+//!
+//! The SDK spends more CPU time on one small PutObject (endpoint rules, retries, interceptors, checksum trailers in
+//! chunked encoding) than signing and sending it takes; with thousands of small files that is what limits an upload.
+//! Bodies go unsigned, with a CRC32 in a signed header instead of a SHA-256 over every byte.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::sync::Mutex;
+
+use crate::{CoreError, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer may take beyond the time that its bytes need on a slow line.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const SLOW_LINE: u64 = 64 * 1024;
+/// Waits between attempts; their number is the number of retries.
+const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+/// Credentials are asked for again this long before they expire.
+const REFRESH_BEFORE: Duration = Duration::from_secs(300);
+/// An error document is read up to this size.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Where the objects are and with which rights.
+#[derive(Debug, Clone)]
+pub struct S3Access {
+    /// Region to sign for.
+    pub region: String,
+    /// Another endpoint than AWS; with it, requests are in path style.
+    pub endpoint_url: Option<String>,
+    /// Keys; a provider that refreshes serves transfers that outlast one set of keys.
+    pub credentials: SharedCredentialsProvider,
+    /// Account that the bucket must belong to.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl S3Access {
+    /// Access with a fixed set of keys.
+    #[must_use]
+    pub fn with_keys(
+        region: &str,
+        endpoint_url: Option<&str>,
+        access_key_id: &str,
+        secret_access_key: &str,
+        session_token: Option<&str>,
+    ) -> Self {
+        let token = session_token.map(str::to_owned);
+        let keys = Credentials::new(access_key_id, secret_access_key, token, None, "shotput");
+        Self {
+            region: region.into(),
+            endpoint_url: endpoint_url.map(|url| url.trim_end_matches('/').into()),
+            credentials: SharedCredentialsProvider::new(keys),
+            expected_bucket_owner: None,
+        }
+    }
+
+    /// Access with the keys of an AWS profile, or those that the AWS tools find by themselves when none is named.
+    ///
+    /// # Errors
+    /// `Attachments` when there is no source of keys.
+    pub fn with_profile(region: &str, endpoint_url: Option<&str>, profile: Option<&str>) -> Result<Self> {
+        super::block_on(async {
+            let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+            loader = loader.region(aws_config::Region::new(region.to_owned()));
+            if let Some(profile) = profile {
+                loader = loader.profile_name(profile);
+            }
+            let credentials = loader.load().await.credentials_provider().ok_or_else(|| {
+                let profile = profile.unwrap_or("default");
+                CoreError::Attachments(format!("The AWS profile {profile:?} has no credentials. Sign in, or choose another profile."))
+            })?;
+            Ok(Self {
+                region: region.into(),
+                endpoint_url: endpoint_url.map(|url| url.trim_end_matches('/').into()),
+                credentials,
+                expected_bucket_owner: None,
+            })
+        })
+    }
+
+    fn is_loopback(&self) -> bool {
+        let host = self.endpoint_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+fn connector(access: &S3Access) -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    // A proxy that serves the outside cannot reach this machine's loopback.
+    let proxy = if access.is_loopback() { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
+    let builder = Connector::builder()
+        .connector_settings(settings)
+        .proxy_config(proxy)
+        .pool_max_idle_per_host(64);
+    SharedHttpConnector::new(builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build())
+}
+
+fn client_with(access: &S3Access, connector: SharedHttpConnector) -> aws_sdk_s3::Client {
+    let mut config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(access.region.clone()))
+        .credentials_provider(access.credentials.clone())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .http_client(http_client_fn(move |_, _| connector.clone()));
+    if let Some(url) = &access.endpoint_url {
+        config = config.endpoint_url(url).force_path_style(true);
+    }
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
+/// A client of the SDK; in path style when an endpoint is set.
+#[must_use]
+pub fn client(access: &S3Access) -> aws_sdk_s3::Client {
+    client_with(access, connector(access))
+}
+
+/// Why a request had no success.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// 0 when nothing answered.
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Fault {
+    fn transport(message: String) -> Self {
+        Self { status: 0, code: String::new(), message }
+    }
+
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status == 404 && self.code != "NoSuchBucket"
+    }
+
+    fn is_disk_full(&self) -> bool {
+        self.status == 507
+            || matches!(self.code.as_str(), "InsufficientStorage" | "StorageFull" | "XMinioStorageFull")
+            || self.message.to_ascii_lowercase().contains("no space left")
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.message.to_ascii_lowercase().contains("read-only")
+    }
+
+    fn is_transient(&self) -> bool {
+        let code = matches!(self.code.as_str(), "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable");
+        (matches!(self.status, 0 | 408 | 429 | 500 | 502 | 503 | 504) || code)
+            && !self.is_disk_full()
+            && !self.is_read_only()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status, self.code.is_empty()) {
+            (0, _) => f.write_str(&self.message),
+            (status, true) => write!(f, "HTTP {status} {}", self.message),
+            (status, false) => write!(f, "{} ({}, HTTP {status})", self.message, self.code),
+        }
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for Fault
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: StatusOf + fmt::Debug,
+{
+    fn from(err: SdkError<E, R>) -> Self {
+        let status = err.raw_response().map_or(0, StatusOf::status_of);
+        match err.code() {
+            Some(code) => {
+                let message = err.message().unwrap_or_default().trim_end_matches('.').to_owned();
+                Self { status, code: code.into(), message }
+            }
+            None => Self { status, code: String::new(), message: innermost(&err) },
+        }
+    }
+}
+
+/// The HTTP status of an SDK response.
+pub(crate) trait StatusOf {
+    fn status_of(&self) -> u16;
+}
+
+impl StatusOf for HttpResponse {
+    fn status_of(&self) -> u16 {
+        self.status().as_u16()
+    }
+}
+
+/// The cause at the bottom says "Connection refused"; those above it say "dispatch failure".
+fn innermost(err: &dyn std::error::Error) -> String {
+    let mut cause = err;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = cause.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.trim_end_matches('.').to_owned()
+}
+
+/// What a put did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// The object is there now; its entity tag.
+    Stored(String),
+    /// It was there before (only with `If-None-Match`).
+    Existed,
+}
+
+/// Members of a put beyond key and body.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct PutOptions<'a> {
+    /// Encoded query, e.g. `partNumber=1&uploadId=x`.
+    pub(crate) query: &'a str,
+    /// Only when no object has this key.
+    pub(crate) if_none_match: bool,
+    /// `x-amz-meta-*`; ASCII.
+    pub(crate) metadata: &'a [(String, String)],
+}
+
+/// One bucket of an object store.
+pub(crate) struct Bucket {
+    access: S3Access,
+    name: String,
+    /// Scheme, host and, in path style, the bucket.
+    base: String,
+    sdk: aws_sdk_s3::Client,
+    connector: SharedHttpConnector,
+    keys: Mutex<Option<Credentials>>,
+}
+
+impl Bucket {
+    pub(crate) fn new(access: &S3Access, name: &str) -> Self {
+        let base = match &access.endpoint_url {
+            Some(url) => format!("{}/{name}", url.trim_end_matches('/')),
+            None => {
+                let suffix = if access.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+                // A certificate covers one label: names with dots need the path style.
+                if name.contains('.') {
+                    format!("https://s3.{}.{suffix}/{name}", access.region)
+                } else {
+                    format!("https://{name}.s3.{}.{suffix}", access.region)
+                }
+            }
+        };
+        let connector = connector(access);
+        let sdk = client_with(access, connector.clone());
+        Self { access: access.clone(), name: name.into(), base, sdk, connector, keys: Mutex::new(None) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn sdk(&self) -> &aws_sdk_s3::Client {
+        &self.sdk
+    }
+
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.access.expected_bucket_owner.clone()
+    }
+
+    /// Whether requests stay on this machine, where latency is nothing and CPU time is everything.
+    pub(crate) fn is_local(&self) -> bool {
+        self.access.is_loopback()
+    }
+
+    fn endpoint(&self) -> String {
+        self.access.endpoint_url.clone().unwrap_or_else(|| format!("AWS ({})", self.access.region))
+    }
+
+    /// The sentence for a person: what was done, where, why not, what to do next.
+    pub(crate) fn explain(&self, action: &str, key: &str, fault: &Fault) -> CoreError {
+        let object = format!("s3://{}/{key}", self.name);
+        let endpoint = self.endpoint();
+        let text = if fault.is_disk_full() {
+            format!(
+                "Cannot {action} {object}: no space is left on the disk of the object store at {endpoint}. Free some and \
+                 try again; what is already there is not sent twice."
+            )
+        } else if fault.is_read_only() {
+            format!("Cannot {action} {object}: the disk of the object store at {endpoint} is read-only. Make it writable and try again.")
+        } else {
+            let advice = match (fault.status, fault.code.as_str()) {
+                (0, _) => "Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice.",
+                (_, "ExpiredToken" | "TokenRefreshRequired") => "The credentials have expired: sign in again.",
+                (_, "NoSuchBucket") => "Check the bucket in the queue's job attachment settings.",
+                (403, _) if fault.message.contains("kms:") => {
+                    "Check the bucket's encryption settings: a key of your own needs kms:GenerateDataKey, kms:Decrypt and kms:DescribeKey."
+                }
+                (403, _) => "Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket.",
+                (404, _) => "Check the bucket and the root prefix in the queue's job attachment settings.",
+                (400, _) => "Check the bucket and that it lies in this region.",
+                _ => "Try again later; what is already there is not sent twice.",
+            };
+            format!("Cannot {action} {object} at {endpoint}: {fault}. {advice}")
+        };
+        CoreError::Attachments(text)
+    }
+
+    /// Stores bytes under a key, with retries.
+    pub(crate) async fn put(&self, key: &str, body: Bytes, options: &PutOptions<'_>) -> Result<Put, Fault> {
+        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body) as u32;
+        let checksum = STANDARD.encode(checksum.to_be_bytes());
+        let length = body.len().to_string();
+        let mut headers: Vec<(&str, &str)> = vec![("content-length", &length), ("x-amz-checksum-crc32", &checksum)];
+        if options.if_none_match {
+            headers.push(("if-none-match", "*"));
+        }
+        let metadata: Vec<(String, &str)> =
+            options.metadata.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str())).collect();
+        headers.extend(metadata.iter().map(|(name, value)| (name.as_str(), *value)));
+        match self.send("PUT", key, options.query, &headers, &body).await {
+            Ok(response) => {
+                let tag = response.headers().get("etag").unwrap_or_default().to_owned();
+                drain(response).await?;
+                Ok(Put::Stored(tag))
+            }
+            // 409: another conditional put of the same content is on its way, which is as good.
+            Err(fault) if options.if_none_match && matches!(fault.status, 412 | 409) => Ok(Put::Existed),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether there is an object of this key.
+    pub(crate) async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        match self.send("HEAD", key, "", &[], &Bytes::new()).await {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.status == 404 => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The answer to a GET from byte `start` on; its body is still to be read.
+    pub(crate) async fn get(&self, key: &str, start: u64) -> Result<HttpResponse, Fault> {
+        let range = format!("bytes={start}-");
+        let headers: &[(&str, &str)] = if start > 0 { &[("range", &range)] } else { &[] };
+        self.send("GET", key, "", headers, &Bytes::new()).await
+    }
+
+    /// A whole object and its user metadata.
+    pub(crate) async fn get_whole(&self, key: &str) -> Result<(Bytes, Vec<(String, String)>), Fault> {
+        let mut attempt = 0;
+        loop {
+            let response = self.get(key, 0).await?;
+            let metadata = response
+                .headers()
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.to_owned())))
+                .collect();
+            match response.into_body().collect().await {
+                Ok(body) => return Ok((body.to_bytes(), metadata)),
+                Err(err) if attempt >= RETRY_WAITS.len() => {
+                    return Err(Fault::transport(format!("the connection was lost ({})", innermost(&*err))));
+                }
+                Err(_) => tokio::time::sleep(RETRY_WAITS[attempt]).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Keys below a prefix, at most `limit` pages; and whether that was all.
+    pub(crate) async fn list(&self, prefix: &str, limit: Option<usize>) -> Result<(Vec<String>, bool), Fault> {
+        let mut keys = Vec::new();
+        let mut continuation = None;
+        let mut pages = 0;
+        loop {
+            let page = self
+                .sdk
+                .list_objects_v2()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_expected_bucket_owner(self.owner())
+                .set_continuation_token(continuation.take())
+                .send()
+                .await
+                .map_err(Fault::from)?;
+            keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+            pages += 1;
+            continuation = page.next_continuation_token;
+            if continuation.is_none() {
+                return Ok((keys, true));
+            }
+            if limit.is_some_and(|limit| pages >= limit) {
+                return Ok((keys, false));
+            }
+        }
+    }
+
+    /// As [`Self::list`] without a limit, over 16 prefixes at once: for keys that go on with a hexadecimal hash.
+    pub(crate) async fn list_hashes(&self, prefix: &str) -> Result<HashSet<String>, Fault> {
+        let lists = "0123456789abcdef".chars().map(|digit| {
+            let prefix = format!("{prefix}{digit}");
+            async move { self.list(&prefix, None).await }
+        });
+        let mut keys = HashSet::new();
+        for list in futures_util::future::try_join_all(lists).await? {
+            keys.extend(list.0);
+        }
+        Ok(keys)
+    }
+
+    async fn keys(&self) -> Result<Credentials, Fault> {
+        let mut slot = self.keys.lock().await;
+        let fresh = |keys: &Credentials| keys.expiry().is_none_or(|expiry| expiry > SystemTime::now() + REFRESH_BEFORE);
+        if let Some(keys) = slot.as_ref().filter(|keys| fresh(keys)) {
+            return Ok(keys.clone());
+        }
+        let keys = self
+            .access
+            .credentials
+            .provide_credentials()
+            .await
+            .map_err(|err| Fault::transport(format!("there are no credentials: {}", innermost(&err))))?;
+        *slot = Some(keys.clone());
+        Ok(keys)
+    }
+
+    async fn send(
+        &self,
+        method: &'static str,
+        key: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &Bytes,
+    ) -> Result<HttpResponse, Fault> {
+        let mut waits = RETRY_WAITS.iter();
+        loop {
+            let fault = match self.send_once(method, key, query, headers, body).await {
+                Ok(response) => return Ok(response),
+                Err(fault) => fault,
+            };
+            match waits.next() {
+                Some(wait) if fault.is_transient() => tokio::time::sleep(*wait).await,
+                _ => return Err(fault),
+            }
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: &'static str,
+        key: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &Bytes,
+    ) -> Result<HttpResponse, Fault> {
+        let mut url = format!("{}/{}", self.base, encode_key(key));
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(query);
+        }
+        let mut builder = http::Request::builder().method(method).uri(&url);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        if let Some(owner) = &self.access.expected_bucket_owner {
+            builder = builder.header("x-amz-expected-bucket-owner", owner);
+        }
+        let mut request = builder
+            .body(SdkBody::from(body.clone()))
+            .map_err(|err| Fault::transport(format!("the address {url} is not usable: {err}")))?;
+        self.sign(&mut request, &url).await?;
+        let request = HttpRequest::try_from(request).map_err(|err| Fault::transport(innermost(&err)))?;
+        let limit = ANSWER_TIMEOUT + Duration::from_secs(body.len() as u64 / SLOW_LINE);
+        let response = match tokio::time::timeout(limit, self.connector.call(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(err)) => return Err(Fault::transport(connection_fault(&err))),
+            Err(_) => return Err(Fault::transport(format!("no answer came within {} s", limit.as_secs()))),
+        };
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
+        }
+        Err(error_of(status, response).await)
+    }
+
+    async fn sign(&self, request: &mut http::Request<SdkBody>, url: &str) -> Result<(), Fault> {
+        let identity = self.keys().await?.into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let unsigned = |err: &dyn fmt::Display| Fault::transport(format!("the request cannot be signed: {err}"));
+        let params = aws_sigv4::sign::v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.access.region)
+            .name("s3")
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|err| unsigned(&err))?
+            .into();
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+        let signable = SignableRequest::new(request.method().as_str(), url, headers, SignableBody::UnsignedPayload)
+            .map_err(|err| unsigned(&err))?;
+        let (instructions, _) = sign(signable, &params).map_err(|err| unsigned(&err))?.into_parts();
+        instructions.apply_to_request_http1x(request);
+        Ok(())
+    }
+}
+
+fn connection_fault(err: &(dyn std::error::Error + 'static)) -> String {
+    let text = innermost(err);
+    match text.as_str() {
+        "Connection refused" => "the connection was refused".into(),
+        _ => format!("the connection failed ({text})"),
+    }
+}
+
+async fn error_of(status: u16, response: HttpResponse) -> Fault {
+    let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BODY)]);
+    let code = element(&text, "Code");
+    let mut message = element(&text, "Message").trim_end_matches('.').to_owned();
+    if message.is_empty() {
+        message = match http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+            Some(reason) => reason.to_owned(),
+            None => "no reason was given".into(),
+        };
+    }
+    Fault { status, code, message }
+}
+
+/// The text of the first element of this name in an error document of S3.
+fn element(document: &str, name: &str) -> String {
+    let text = document
+        .split_once(&format!("<{name}>"))
+        .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")))
+        .map_or("", |(text, _)| text);
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
+}
+
+/// A connection goes back to its pool only when the answer was read.
+async fn drain(response: HttpResponse) -> Result<(), Fault> {
+    let body = response.into_body().collect().await;
+    body.map(|_| ()).map_err(|err| Fault::transport(format!("the connection was lost ({})", innermost(&*err))))
+}
+
+/// Percent encoding of a key in a path, `/` kept.
+pub(crate) fn encode_key(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => text.push(char::from(byte)),
+            other => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                text.push('%');
+                text.push(char::from(DIGITS[usize::from(other >> 4)]));
+                text.push(char::from(DIGITS[usize::from(other & 15)]));
+            }
+        }
+    }
+    text
+}

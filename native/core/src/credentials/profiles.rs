@@ -1,0 +1,110 @@
+//! The AWS configuration and credentials files, and what a profile says about its credentials.
+
+use std::borrow::Cow;
+
+use aws_config::profile::{self, Profile, ProfileSet};
+use aws_runtime::env_config::EnvConfigValue;
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_types::os_shim_internal::{Env, Fs};
+
+use crate::config::Config;
+use crate::error::{CoreError, Result};
+
+/// Where credentials come from. The names are those of the official client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CredentialsSource {
+    /// The configured profile does not exist.
+    NotValid,
+    /// Environment, files, processes, instance roles: whatever the AWS chain finds.
+    HostProvided,
+    /// A profile that the Deadline Cloud monitor made.
+    DeadlineCloudMonitorLogin,
+}
+
+/// The AWS profile of a configuration, with the files it was looked up in.
+pub(super) struct AwsProfile {
+    /// The configured name; `None` is the default chain.
+    pub name: Option<String>,
+    sections: Option<ProfileSet>,
+    env: Env,
+    unreadable: Option<String>,
+}
+
+impl AwsProfile {
+    /// Looks up the profile of `config`.
+    pub async fn load(config: &Config, env: &Env, fs: &Fs) -> Result<Self> {
+        let configured = config.get("defaults.aws_profile_name")?;
+        let name = if ["(default)", "default", ""].contains(&configured.as_str()) { None } else { Some(configured) };
+        let selected = name.clone().map(Cow::Owned);
+        let (sections, unreadable) = match profile::load(fs, env, &EnvConfigFiles::default(), selected).await {
+            Ok(sections) => (Some(sections), None),
+            Err(err) => (None, Some(crate::service::chain(&err))),
+        };
+        Ok(Self { name, sections, env: env.clone(), unreadable })
+    }
+
+    fn profile(&self) -> Option<&Profile> {
+        let sections = self.sections.as_ref()?;
+        sections.get_profile(sections.selected_profile())
+    }
+
+    /// A key of the profile.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.profile()?.get(key).filter(|value| !value.is_empty())
+    }
+
+    /// A setting that environment and profile may give, also for one service: `AWS_ENDPOINT_URL` and its kin.
+    pub fn service_setting(
+        &self,
+        service_id: &'static str,
+        variable: &'static str,
+        key: &'static str,
+    ) -> Option<String> {
+        EnvConfigValue::new()
+            .service_id(service_id)
+            .env(variable)
+            .profile(key)
+            .load(&self.env, self.sections.as_ref())
+            .map(|(value, _)| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// An environment variable that is not empty.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).ok().filter(|value| !value.is_empty())
+    }
+
+    pub fn source(&self) -> CredentialsSource {
+        if self.name.is_some() && self.profile().is_none() {
+            CredentialsSource::NotValid
+        } else if self.get("monitor_id").is_some() {
+            CredentialsSource::DeadlineCloudMonitorLogin
+        } else {
+            CredentialsSource::HostProvided
+        }
+    }
+
+    /// Refuses a configured profile that does not exist.
+    pub fn require(&self, config: &Config) -> Result<()> {
+        let (Some(name), CredentialsSource::NotValid) = (&self.name, self.source()) else {
+            return Ok(());
+        };
+        if let Some(why) = &self.unreadable {
+            return Err(CoreError::Config(format!(
+                "Cannot read the AWS configuration files for the profile {name:?}: {why}."
+            )));
+        }
+        Err(CoreError::Config(format!(
+            "The AWS profile {name:?} (setting defaults.aws_profile_name in {}) is in neither of the AWS files {} and {}. Add \
+             the profile there, or set defaults.aws_profile_name to another one.",
+            config.path().display(),
+            self.file("AWS_CONFIG_FILE", "~/.aws/config"),
+            self.file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        )))
+    }
+
+    fn file(&self, variable: &str, default: &str) -> String {
+        self.variable(variable).unwrap_or_else(|| default.to_owned())
+    }
+}

@@ -1,1 +1,0 @@
-//! Sessions: environments and tasks as subprocesses.

@@ -1,0 +1,5 @@
+//! Every integration test of the core in one binary: one link for all.
+
+mod attachments_manifest;
+mod attachments_server;
+mod attachments_upload;

@@ -1,0 +1,107 @@
+"""The command line as a whole: which commands there are, and what happens when one fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import click
+import typer
+from rich.markup import escape
+
+import shotput
+from shotput.cli import check, demo, export, job, output, report, submit
+from shotput.cli.failure import CommandFailure, ExitCode, exit_code
+from shotput.errors import TemplateError
+
+app = typer.Typer(
+    name="shotput",
+    help="Put shots on the farm: the local one that comes with Shotput, or AWS Deadline Cloud.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"shotput {shotput.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(name="demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command(name="check", epilog=check.EXAMPLE)(check.check)
+app.command(name="export", epilog=export.EXAMPLE)(export.export)
+app.command(name="submit", epilog=submit.EXAMPLE)(submit.submit)
+app.command(name="report", epilog=report.EXAMPLE)(report.report)
+app.add_typer(job.app, name="job")
+
+# Other distributions add groups of commands: the local farm brings `farm`.
+for _entry in sorted(entry_points(group="shotput.commands"), key=lambda entry: entry.name):
+    app.add_typer(_entry.load(), name=_entry.name)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; the exit code is an :class:`ExitCode`."""
+    output.start_log()
+    output.log.info("shotput %s: %s", shotput.__version__, " ".join(arguments))
+    try:
+        result = app(args=arguments, prog_name="shotput", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _failed(KeyboardInterrupt(), arguments)
+    except click.ClickException as error:
+        if "--json" in arguments:
+            return _show(error.format_message(), ExitCode.USAGE, {}, arguments)
+        error.show()
+        return ExitCode.USAGE
+    except KeyboardInterrupt as error:
+        return _failed(error, arguments)
+    except Exception as error:
+        return _failed(error, arguments)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _failed(error: BaseException, arguments: list[str]) -> int:
+    code = exit_code(error)
+    details: dict[str, object] = {}
+    if code is ExitCode.INTERNAL:
+        output.log.error("unexpected failure", exc_info=error)
+        message = (
+            f"Unexpected {type(error).__name__}: {error}. "
+            "This is a fault of Shotput: pack a bug report with `shotput report`."
+        )
+    elif isinstance(error, KeyboardInterrupt):
+        message = "Canceled."
+        output.log.info("canceled")
+    else:
+        output.log.error("failed: %s", error, exc_info=error)
+        message = str(error)
+        if isinstance(error, CommandFailure):
+            details = error.details
+        elif isinstance(error, TemplateError):
+            details = {"findings": error.findings}
+    return _show(message, code, details, arguments)
+
+
+def _show(message: str, code: ExitCode, details: dict[str, object], arguments: list[str]) -> int:
+    log = str(output.log_file())
+    if "--json" in arguments:
+        failure = {"message": message, "kind": code.name, "exitCode": int(code), "log": log, **details}
+        json.dump({"error": failure}, sys.stdout, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write("\n")
+    else:
+        output.err.print(f"[red bold]Error:[/] {escape(message)}" if code is not ExitCode.CANCELED else escape(message))
+        output.err.print(f"Log: {log}", style="dim", markup=False)
+    return int(code)

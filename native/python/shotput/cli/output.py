@@ -1,0 +1,130 @@
+"""How commands speak: one JSON document or text on standard output, progress on standard error, and a log file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from shotput import local_farm
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and no progress.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+log = logging.getLogger("shotput")
+
+
+def log_file() -> Path:
+    """Where this command writes its log."""
+    return local_farm.data_dir() / "logs" / "shotput.log"
+
+
+def start_log() -> None:
+    """Send the records of ``shotput`` to the log file; with nowhere to write, the command goes on without one."""
+    path = log_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        err.print(f"[yellow]No log is written: {error}[/]")
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def emit(as_json: bool, document: Any, show: Callable[[], None]) -> None:
+    """Print the document, or show it to a person."""
+    if as_json:
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    else:
+        show()
+
+
+def table(*columns: str) -> Table:
+    """An empty table in the one style. A column that begins with ``>`` is aligned to the right."""
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    return grid
+
+
+def size(count: float) -> str:
+    """Bytes for a person, in SI units: ``1.5 MB``."""
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if abs(count) < 1000 or unit == "TB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+_STATUS_STYLES = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "NOT_COMPATIBLE": "red",
+    "CANCELED": "yellow",
+    "SUSPENDED": "yellow",
+    "RUNNING": "cyan",
+}
+
+
+def status(name: str) -> str:
+    """A status in its colour."""
+    style = _STATUS_STYLES.get(name)
+    return f"[{style}]{name}[/]" if style else name
+
+
+class Bar:
+    """One line of progress; does nothing when there is nobody to see it."""
+
+    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+        self._progress = progress
+        self._task = task
+
+    def update(self, percent: float, note: str = "") -> None:
+        """Show ``percent`` (0 to 100) and a note."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=percent, note=note)
+
+
+class Bars:
+    """The bars of one command, one below the other."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def add(self, title: str) -> Bar:
+        """A new bar at 0 percent."""
+        if self._progress is None:
+            return Bar(None, None)
+        return Bar(self._progress, self._progress.add_task(title, total=100, note=""))
+
+
+@contextmanager
+def bars(as_json: bool) -> Iterator[Bars]:
+    """Progress bars on standard error while the block runs; none with ``--json``."""
+    if as_json:
+        yield Bars(None)
+        return
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err) as progress:
+        yield Bars(progress)

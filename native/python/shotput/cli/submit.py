@@ -1,0 +1,130 @@
+"""``shotput submit``: a scene or a bundle becomes a job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from shotput import _native, local_farm
+from shotput.cli import job, targets
+from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
+from shotput.cli.failure import CommandFailure, ExitCode
+from shotput.cli.output import Bars, JsonOption, bars, emit, err, log, out
+
+EXAMPLE = "Example: shotput submit shot010.blend --wait"
+
+
+def submit(
+    source: Annotated[Path, typer.Argument(metavar="SCENE|BUNDLE", help="A scene file, or a job bundle's folder.")],
+    name: Annotated[str | None, typer.Option("--name", help="The job's name.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority", min=0, max=100, help="0 to 100; 50 by default.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A job parameter. May be repeated."),
+    ] = None,
+    settings: SettingsOption = None,
+    executable: ExecutableOption = None,
+    ignore_missing: Annotated[
+        bool, typer.Option("--ignore-missing", help="Submit although input files are missing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before files are uploaded.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")
+    ] = False,
+    target: targets.TargetOption = targets.TargetName.LOCAL,
+    as_json: JsonOption = False,
+) -> int:
+    """Submit a scene or a bundle: files are hashed and sent once, then the job is made."""
+    bundle = source
+    if not source.exists():
+        raise CommandFailure(f"{source} does not exist; name a scene file or a job bundle's folder.", ExitCode.DOCUMENT)
+    if source.is_file():
+        bundle = local_farm.data_dir() / "bundles" / _fresh_name(source)
+        exported = export_scene(source, bundle, parse_pairs(settings, "--set"), executable, quiet=as_json)
+        refuse_missing(exported, ignore_missing)
+    connection = targets.connect(target)
+    given: dict[str, Any] = {
+        "name": name,
+        "priority": priority,
+        "job_parameters": [
+            {"name": key, "value": value} for key, value in parse_pairs(parameters, "--parameter").items()
+        ],
+        "require_paths_exist": not ignore_missing,
+        # Files of the local farm never leave this machine, so there is nothing to confirm.
+        "auto_accept": yes or connection.name == "local",
+        "known_asset_paths": ["/"] if connection.name == "local" else [],
+    }
+    with bars(as_json) as shown:
+        job_id = submit_bundle(bundle, connection, shown, **given)
+    result: dict[str, Any] = {"jobId": job_id, "bundle": str(bundle), "target": connection.name}
+    if not wait:
+        emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{job_id}[/]"))
+        return ExitCode.OK
+    final = job.wait_for(connection, job_id, as_json=as_json)
+    result["taskRunStatus"] = final["taskRunStatus"]
+    if final["taskRunStatus"] == "SUCCEEDED":
+        result["outputs"] = job.bring_home(connection, job_id, as_json=as_json)
+    emit(as_json, result, lambda: job.show_end(connection, final, result.get("outputs")))
+    return job.code_of(final)
+
+
+def submit_bundle(bundle: Path, connection: targets.Connection, shown: Bars, **params: Any) -> str:
+    """Submit with progress bars; the id of the new job."""
+    hashing = shown.add("Hashing")
+    upload = shown.add("Upload")
+
+    def on_hashing(info: dict[str, Any]) -> bool:
+        hashing.update(info["progress"], info["progressMessage"])
+        return True
+
+    def on_upload(info: dict[str, Any]) -> bool:
+        upload.update(info["progress"], info["progressMessage"])
+        return True
+
+    answer = _native.create_job_from_job_bundle(
+        {
+            "job_bundle_dir": str(bundle),
+            "submitter_name": "shotput",
+            "farm_id": connection.farm_id,
+            "queue_id": connection.queue_id,
+            "target": connection.target,
+            **{key: value for key, value in params.items() if value is not None},
+        },
+        on_print=log.info,
+        on_hashing_progress=on_hashing,
+        on_upload_progress=on_upload,
+        on_confirm=_confirm,
+    )
+    job_id = answer["job_id"]
+    assert isinstance(job_id, str)
+    return job_id
+
+
+def refuse_missing(exported: dict[str, Any], ignore: bool) -> None:
+    """Stop before a byte is sent when the scene's inputs are missing."""
+    missing = exported.get("missing", [])
+    if missing and not ignore:
+        lines = "\n".join(f"  {item['path']} (used by {', '.join(item['owners'])})" for item in missing)
+        count = "1 input file is" if len(missing) == 1 else f"{len(missing)} input files are"
+        raise CommandFailure(
+            f"{count} missing:\n{lines}\nRelink or restore them, or submit with --ignore-missing.",
+            ExitCode.MISSING_FILES,
+            {"missing": missing},
+        )
+
+
+def _confirm(message: str, default: bool) -> bool:
+    if not sys.stdin.isatty():
+        return default
+    err.print(escape(message))
+    return typer.confirm("Go on?", default=default, err=True)
+
+
+def _fresh_name(scene: Path) -> str:
+    from datetime import datetime
+
+    return f"{datetime.now():%Y-%m-%d-%H%M%S-%f}-{scene.stem}"

@@ -1,0 +1,63 @@
+"""Which farm a command talks to: the local one, or the one of the client configuration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from shotput import _native, local_farm
+from shotput.cli.failure import CommandFailure, ExitCode
+
+
+class TargetName(enum.StrEnum):
+    """The farms that a command can name."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+TargetOption = Annotated[
+    TargetName,
+    typer.Option(
+        "--target", "-t", help="`local`: the farm of this machine. `cloud`: AWS Deadline Cloud, as configured."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A resolved farm and queue. ``target`` is ``None`` where the client configuration decides."""
+
+    name: str
+    farm_id: str
+    queue_id: str
+    target: dict[str, Any] | None
+    monitor_url: str | None = None
+
+    @property
+    def queue(self) -> tuple[str, str]:
+        """Farm id and queue id, the first arguments of the native calls."""
+        return self.farm_id, self.queue_id
+
+
+def connect(name: TargetName) -> Connection:
+    """Resolve a target; the local farm is started when it does not run.
+
+    Raises :class:`shotput.errors.FarmError` when it cannot be started, and :class:`CommandFailure` when the
+    configuration names no farm or queue.
+    """
+    if name is TargetName.LOCAL:
+        state = local_farm.start()
+        return Connection("local", state.farm_id, state.queue_id, state.target(), state.monitor_url)
+    farm_id = _native.get_setting("defaults.farm_id")
+    queue_id = _native.get_setting("defaults.queue_id")
+    if not farm_id or not queue_id:
+        missing = "farm (defaults.farm_id)" if not farm_id else "queue (defaults.queue_id)"
+        raise CommandFailure(
+            f"The client configuration names no {missing}. Set it with `deadline config set`, or use --target local.",
+            ExitCode.CONFIG,
+        )
+    return Connection("cloud", farm_id, queue_id, None)

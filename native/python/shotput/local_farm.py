@@ -1,0 +1,347 @@
+"""Starts, finds and stops the local farm of this user and machine.
+
+Whoever needs the farm calls ``start``: it attaches to the farm that runs, or starts one that outlives the caller. This
+module needs nothing but the standard library, so that every host can use it; it is also where the farm itself takes
+its lock and its folder from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from shotput.errors import FarmError
+
+STATE_FILE = "farm.json"
+LOCK_FILE = "farm.lock"
+STOP_FILE = "farm.stop"
+OUTPUT_FILE = "farm.out"
+
+ALREADY_RUNNING = 3
+"""Exit code of a farm that found another one running in its folder."""
+
+_POLL = 0.05
+_TAIL = 2000
+
+# Farms that this process started: kept so that an ended one is reaped, and no child is left to the garbage collector.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class FarmState:
+    """A running farm: the content of its ``farm.json``.
+
+    ``started_at`` is in epoch seconds, ``data_dir`` its folder; the rest are addresses, the farm's own key, and the ids
+    of the farm, queue, fleet and storage profile that it comes with.
+    """
+
+    version: str
+    pid: int
+    started_at: float
+    endpoint_url: str
+    s3_endpoint_url: str
+    sts_endpoint_url: str
+    logs_endpoint_url: str
+    region: str
+    access_key_id: str
+    secret_access_key: str
+    farm_id: str
+    queue_id: str
+    fleet_id: str
+    storage_profile_id: str
+    bucket: str
+    root_prefix: str
+    monitor_url: str
+    data_dir: str
+
+    def __repr__(self) -> str:
+        # Without the secret: this text ends up in logs.
+        return f"FarmState({self.endpoint_url}, pid={self.pid}, data_dir={self.data_dir!r})"
+
+    def target(self) -> dict[str, Any]:
+        """Return the resolved connection that the native functions take as ``target``."""
+        return {
+            "farm_id": self.farm_id,
+            "queue_id": self.queue_id,
+            "storage_profile_id": self.storage_profile_id,
+            "region": self.region,
+            "endpoint_url": self.endpoint_url,
+            "s3_endpoint_url": self.s3_endpoint_url,
+            "sts_endpoint_url": self.sts_endpoint_url,
+            "logs_endpoint_url": self.logs_endpoint_url,
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "session_token": None,
+            "profile": None,
+        }
+
+
+def data_dir() -> Path:
+    """Return the folder of the farm of this user and machine; it need not exist.
+
+    ``$SHOTPUT_DATA_DIR`` (default: the platform's folder for application data) holds one folder per host name, because
+    home folders are shared between machines and a farm's lock and databases must not be.
+    """
+    root = os.environ.get("SHOTPUT_DATA_DIR")
+    if root:
+        base = Path(root)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Shotput"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support" / "Shotput"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "shotput"
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
+    return base.absolute() / f"farm-{host}"
+
+
+def state(data_dir: str | os.PathLike[str] | None = None) -> FarmState | None:
+    """Return the farm that runs in ``data_dir`` (default: ``data_dir()``), or None when none serves there."""
+    _reap()
+    folder = _folder(data_dir)
+    if not is_locked(folder):
+        return None
+    found = _read_state(folder)
+    # A farm that was killed leaves its file behind; the next one holds the lock before it has removed that file.
+    return found if found is not None and _is_alive(found.pid) else None
+
+
+def start(
+    python: str | None = None,
+    *,
+    timeout: float = 30.0,
+    data_dir: str | os.PathLike[str] | None = None,
+    port: int | None = None,
+    idle_timeout: float | None = None,
+    worker: bool = True,
+    launcher: Sequence[str] | None = None,
+) -> FarmState:
+    """Return the running farm, started when none runs.
+
+    ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
+    installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
+    ``idle_timeout`` the seconds without work after which the farm ends itself, ``worker`` whether it renders. The farm
+    is a process of its own that outlives this one. Raises FarmError that says why it does not serve within ``timeout``
+    seconds and names its log.
+    """
+    folder = _folder(data_dir)
+    deadline = time.monotonic() + timeout
+    found = state(folder)
+    if found is not None:
+        return found
+    command = [*(launcher or (python or sys.executable, "-I", "-m", "shotput_farm")), "--data-dir", str(folder)]
+    if port is not None:
+        command += ["--port", str(port)]
+    if idle_timeout is not None:
+        command += ["--idle-timeout", f"{idle_timeout:g}"]
+    if not worker:
+        command.append("--no-worker")
+    output = folder / "logs" / OUTPUT_FILE
+    process: subprocess.Popen[bytes] | None = None
+    while time.monotonic() < deadline:
+        if process is None:
+            process = _spawn(command, folder, output)
+        found = state(folder)
+        if found is not None:
+            return found
+        code = process.poll()
+        if code == ALREADY_RUNNING:
+            # Another starter was quicker, or the last farm is still stopping: wait for it, or for its end.
+            if not is_locked(folder):
+                process = None
+        elif code is not None:
+            said = _tail(output)
+            raise FarmError(
+                said or f"The farm ended at once with code {code}. Its log is {folder / 'logs' / 'farm.log'}."
+            )
+        time.sleep(_POLL)
+    if process is not None and process.poll() is None:
+        process.terminate()
+    raise FarmError(
+        f"The farm did not serve within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says how far it came; "
+        "try again with a longer time."
+    )
+
+
+def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = None) -> bool:
+    """Stop the farm and wait until it has ended; False when none ran.
+
+    Running tasks are interrupted and rescheduled at the next start. Raises FarmError when it still runs after
+    ``timeout`` seconds.
+    """
+    folder = _folder(data_dir)
+    found = state(folder)
+    if found is None and not is_locked(folder):
+        return False
+    if found is not None:
+        if sys.platform == "win32":
+            # Windows has no signal that a detached process could act on: the farm looks for this file.
+            (folder / STOP_FILE).touch()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while is_locked(folder):
+        if time.monotonic() >= deadline:
+            pid = f" (process {found.pid})" if found is not None else ""
+            raise FarmError(
+                f"The farm{pid} did not stop within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says what it "
+                "waits for; end the process if that does not help, nothing is lost by it."
+            )
+        time.sleep(_POLL)
+    _reap()
+    return True
+
+
+def environment(state: FarmState) -> dict[str, str]:
+    """Return the environment variables that point AWS tools at the farm."""
+    return {
+        "AWS_ENDPOINT_URL_DEADLINE": state.endpoint_url,
+        "AWS_ENDPOINT_URL_STS": state.sts_endpoint_url,
+        "AWS_ENDPOINT_URL_S3": state.s3_endpoint_url,
+        # botocore's name and the Rust SDK's for the same service.
+        "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": state.logs_endpoint_url,
+        "AWS_ENDPOINT_URL_CLOUDWATCHLOGS": state.logs_endpoint_url,
+        "AWS_ACCESS_KEY_ID": state.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": state.secret_access_key,
+        "AWS_DEFAULT_REGION": state.region,
+        "AWS_REGION": state.region,
+        # The protocol puts `management.` before the host, which most resolvers do not find for localhost.
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+    }
+
+
+class FarmLock:
+    """The lock that a running farm holds on its folder; the system frees it when the process ends, however it ends."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    @classmethod
+    def acquire(cls, folder: Path, *, patience: float = 1.0) -> FarmLock | None:
+        """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
+
+        Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment.
+        """
+        deadline = time.monotonic() + patience
+        stream = (folder / LOCK_FILE).open("ab+")
+        while not _try_lock(stream, exclusive=True):
+            if time.monotonic() >= deadline:
+                stream.close()
+                return None
+            time.sleep(0.02)
+        return cls(stream)
+
+    def release(self) -> None:
+        """Free the lock."""
+        self._stream.close()
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a farm holds the lock of ``folder``."""
+    try:
+        with (folder / LOCK_FILE).open("rb") as stream:
+            # Shared, so that several that ask at once do not take each other for a farm.
+            return not _try_lock(stream, exclusive=False)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        # Another user's, or a folder that became read-only: no farm of this user runs there.
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(stream: BinaryIO, *, exclusive: bool) -> bool:
+        stream.seek(0)
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _is_alive(pid: int) -> bool:
+        return True  # the lock tells; Windows has no cheap question for a process id
+
+else:
+    import fcntl
+
+    def _try_lock(stream: BinaryIO, *, exclusive: bool) -> bool:
+        try:
+            fcntl.flock(stream.fileno(), (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK):
+                return False
+            raise
+        return True
+
+    def _is_alive(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def _folder(given: str | os.PathLike[str] | None) -> Path:
+    return data_dir() if given is None else Path(given).absolute()
+
+
+def _read_state(folder: Path) -> FarmState | None:
+    try:
+        document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        return FarmState(data_dir=str(folder), **{name: document[name] for name in _STATE_NAMES})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+_STATE_NAMES = [field.name for field in fields(FarmState) if field.name != "data_dir"]
+
+
+def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[bytes]:
+    detached: dict[str, Any]
+    if sys.platform == "win32":
+        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        detached = {"start_new_session": True}
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
+            )
+    except FileNotFoundError as error:
+        raise FarmError(f"The farm cannot be started: there is no {command[0]}. Name another Python.") from error
+    except OSError as error:
+        raise FarmError(
+            f"The farm cannot be started: its folder {folder} cannot be used ({error.strerror}). Make it writable, or "
+            "name another one in SHOTPUT_DATA_DIR."
+        ) from error
+    _children.append(process)
+    return process
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
