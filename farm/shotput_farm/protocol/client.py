@@ -107,7 +107,7 @@ class FarmClient:
         known = self._service.operations.get(operation)
         if known is None:
             raise unknown_operation(operation)
-        method, target, headers, body = _request(known, params)
+        method, target, headers, body = build(known, params)
         if hold > 0:
             headers["X-Shotput-Hold-Seconds"] = f"{hold:g}"
         document = self._send("deadline", method, target, headers, body, hold, wakeup)
@@ -250,7 +250,7 @@ def _wait(answer: socket.socket, wakeup: socket.socket, timeout: float) -> bool:
     return answer not in readable
 
 
-def _request(operation: Operation, params: Mapping[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
+def build(operation: Operation, params: Mapping[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
     """Return method, target, headers and body for the members of an operation's input."""
     values = {name: value for name, value in params.items() if value is not None}
     if operation.token_member is not None:
