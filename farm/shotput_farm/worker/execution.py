@@ -140,7 +140,7 @@ class NativeExecution:
                 action.body["environmentId"], keep_running=True, variables=_variables(action)
             )
             return _result(status)
-        raise EntityError(f"This worker knows no action {dict(action.body)}. Update Shotput on the machine of the farm.")
+        raise EntityError(f"This worker knows no action like {dict(action.body)}. Update Shotput on this machine.")
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         """Return the result of ``work``; what it raises is a result too."""
@@ -180,9 +180,7 @@ class NativeExecution:
             extensions=details.get("extensions") or [],
         )
         session = self._open()
-        return _result(
-            session.enter_environment(environment, identifier=environment_id, variables=_variables(action))
-        )
+        return _result(session.enter_environment(environment, identifier=environment_id, variables=_variables(action)))
 
     def _run_tasks(self, actions: Sequence[Action], observer: Observer) -> None:
         # Outputs are stored between tasks, so that each task's manifest holds its own files and no others.
