@@ -190,7 +190,7 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=_wire_space(raw, space) if space is not None else None,
+        parameter_space=_wire_space(raw, space) if space is not None and space.names else None,
         task_count=len(space) if space is not None else 1,
         dependencies=tuple(step.dependencies),
     )

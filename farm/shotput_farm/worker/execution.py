@@ -36,6 +36,7 @@ _OUTCOMES: Mapping[str, Outcome] = {
 }
 # Environments that are still entered when a session is taken away get this long to be left.
 _LEAVE_SECONDS = 5.0
+_TIMED_OUT = "The action ran for longer than its timeout allows and was ended."
 _INSIST_SECONDS = 0.02
 # What an action may end with: all of these are one failed action, never the end of the session's thread.
 _EXPECTED = (DeadlineOperationError, EntityError, ServiceError, OSError)
@@ -288,6 +289,6 @@ def _result(status: Mapping[str, Any]) -> Result:
         status["started_at"],
         status["ended_at"] or status["started_at"],
         exit_code=status["exit_code"],
-        message=status["fail_message"] or status["status_message"],
+        message=status["fail_message"] or (_TIMED_OUT if status["state"] == "TIMEOUT" else status["status_message"]),
         percent=status["progress"],
     )
