@@ -289,8 +289,8 @@ impl Step {
     }
 
     #[getter]
-    fn parameter_space(&self) -> Option<ParameterSpace> {
-        (!self.0.parameter_space().is_absent()).then(|| ParameterSpace(self.0.clone()))
+    fn parameter_space(&self) -> ParameterSpace {
+        ParameterSpace(self.0.clone())
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -360,10 +360,12 @@ class TestCreateJob:
 
 
 class TestParameterSpace:
-    def test_a_step_without_parameters_has_no_space(self) -> None:
-        step_without = _native.create_job(job_template()).steps[0]
-        assert step_without.parameter_space is None
-        assert repr(step_without) == '<Step "render", 1 tasks>'
+    def test_a_step_without_parameters_has_one_task(self) -> None:
+        parameter_space = _native.create_job(job_template()).steps[0].parameter_space
+        assert len(parameter_space) == 1
+        assert parameter_space.get(0) == {}
+        assert parameter_space.names == []
+        assert parameter_space.to_dict() is None
 
     def test_ranges_and_types(self) -> None:
         parameter_space = space(

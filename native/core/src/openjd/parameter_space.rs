@@ -90,11 +90,6 @@ impl ParameterSpace {
         self.len
     }
 
-    /// The step has no parameters; its one task has none either.
-    pub fn is_absent(&self) -> bool {
-        self.definition.is_none()
-    }
-
     /// No task at all; a valid template has at least one.
     pub fn is_empty(&self) -> bool {
         self.len == 0
