@@ -243,16 +243,16 @@ class FarmLock:
         self._stream = stream
 
     @classmethod
-    def acquire(cls, folder: Path, *, patience: float = 1.0) -> FarmLock | None:
+    def acquire(cls, folder: Path, *, name: str = LOCK_FILE, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
 
-        Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment, and a farm that
-        is stopping for a little longer.
+        ``name`` is the lock's file (the farm's worker has one of its own). Tries for ``patience`` seconds, because
+        whoever asks for the state holds the lock for a moment, and a farm that is stopping for a little longer.
         """
         deadline = time.monotonic() + patience
-        stream = (folder / LOCK_FILE).open("ab+")
+        stream = (folder / name).open("ab+")
         while not _try_lock(stream, exclusive=True):
-            if time.monotonic() >= deadline or state(folder) is not None:
+            if time.monotonic() >= deadline or (name == LOCK_FILE and state(folder) is not None):
                 stream.close()
                 return None
             time.sleep(0.02)
