@@ -2,7 +2,8 @@
 
 Order: priority, then the job with the fewest open sessions, then the one that waited longest for a turn. A step takes
 what it names of the worker's amounts; one that names no vCPUs takes them all, because nobody knows how many threads its
-program uses. A job that is next and does not fit is waited for: nothing of lower rank may take the amounts that it lacks.
+program uses. A job that is next and does not fit is waited for: nothing of lower rank may take the amounts that it
+lacks.
 """
 
 from __future__ import annotations
@@ -281,10 +282,8 @@ def _fill(staying: Sequence[tuple[Seat, Bid]], opened: list[tuple[Bid, int]], le
         left[bid.step] -= more
 
 
-def _held_by_others(
-    bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]
-) -> bool:
-    """Tell whether a bid would fit if other jobs let go of what they hold; its own job's sessions are not in its way."""
+def _held_by_others(bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]) -> bool:
+    """Tell whether a bid would fit if other jobs let go of what they hold; its own job's are not in its way."""
     room = dict(free)
     for job, amounts in holdings:
         if job != bid.job:

@@ -12,7 +12,6 @@ from shotput_farm.sessions import action_id
 from shotput_farm.store import jobs, records
 from shotput_farm.template import task_id
 
-
 _STAMPS = ("createdAt", "createdBy", "updatedAt", "updatedBy")
 _RUN = ("taskRunStatus", "targetTaskRunStatus", "taskRunStatusCounts", "taskFailureRetryCount", "startedAt", "endedAt")
 _JOB = ("name", "lifecycleStatus", "lifecycleStatusMessage", "priority", *_RUN, *_STAMPS)

@@ -154,7 +154,8 @@ def create_queue_environment(farm: Farm, request: Request) -> dict[str, Any]:
         queue_row(tx.db, params)
         if records.find(tx.db, "queue_environment", {"queue_id": params["queueId"], "name": name}) is not None:
             raise Conflict(
-                f"Queue {params['queueId']} has an environment named {name!r} already. Update that one, or use another name.",
+                f"Queue {params['queueId']} has an environment named {name!r} already. Update that one, or use another "
+                "name.",
                 "RESOURCE_ALREADY_EXISTS",
                 "queueEnvironment",
                 name,

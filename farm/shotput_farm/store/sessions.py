@@ -109,8 +109,8 @@ def add_actions(tx: Transaction, session_seq: int, first: int, new: Iterable[Map
         for i, item in enumerate(new)
     ]
     tx.db.executemany(
-        "INSERT INTO session_action (session_seq, number, kind, step_seq, ordinal, environment_id, status, open_session)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO session_action (session_seq, number, kind, step_seq, ordinal, environment_id, status, "
+        "open_session) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     tx.db.execute("UPDATE session SET next_action = ? WHERE seq = ?", (first + len(rows), session_seq))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from shotput_farm.placement import QUEUE_LIMIT, SLICE_SECONDS, VCPU, Bid, Need, Offer, Placement, Seat, place
 
 
@@ -201,7 +200,9 @@ amounts = st.fixed_dictionaries({}, optional={"vcpu": st.integers(1, 8), "memory
 @given(
     vcpu=st.integers(1, 8),
     memory=st.integers(1, 64),
-    needs=st.lists(st.tuples(amounts, st.integers(0, 3), st.integers(1, 40), st.none() | st.floats(0.001, 5)), max_size=5),
+    needs=st.lists(
+        st.tuples(amounts, st.integers(0, 3), st.integers(1, 40), st.none() | st.floats(0.001, 5)), max_size=5
+    ),
     seated=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.floats(0, 20)), max_size=4),
 )
 def test_never_more_than_there_is(
