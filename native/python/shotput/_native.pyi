@@ -293,6 +293,7 @@ def sync_outputs(
     Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot": ...}``,
     with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
     """
+
 # --- Open Job Description: templates, jobs, parameter spaces ---
 
 def check_template(document: str | dict[str, Any], kind: Literal["job", "environment"] = "job") -> list[dict[str, str]]:
