@@ -33,7 +33,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// A document as text, or as plain Python values.
 fn document_of(document: &Bound<'_, PyAny>) -> PyResult<Result<Value, Finding>> {
     if let Ok(text) = document.cast::<PyString>() {
-        return Ok(document::parse(text.to_str()?));
+        return Ok(document::parse(&text.to_cow()?));
     }
     if !document.is_instance_of::<PyDict>() {
         let kind = document.get_type().name()?;

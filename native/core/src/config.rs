@@ -51,6 +51,11 @@ impl Config {
         Ok(Self { path, document })
     }
 
+    /// A configuration in which nothing is set.
+    pub fn empty() -> Self {
+        Self { path: default_path(), document: Document::default() }
+    }
+
     /// As [`Config::read`], but a file that cannot be read or understood counts as empty.
     pub fn read_lenient(path: Option<&Path>) -> Self {
         Self::read(path).unwrap_or_else(|err| {
@@ -74,6 +79,13 @@ impl Config {
     pub fn get(&self, name: &str) -> Result<String> {
         let setting = find(name)?;
         Ok(self.value(setting))
+    }
+
+    /// What is stored for a setting; `None` when its default holds.
+    pub fn stored(&self, name: &str) -> Result<Option<String>> {
+        let setting = find(name)?;
+        let is_stored = self.document.get(&self.section_of(setting), key_of(setting)).is_some();
+        Ok(is_stored.then(|| self.value(setting)))
     }
 
     /// The default of a setting under the current profile.

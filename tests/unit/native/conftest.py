@@ -19,7 +19,12 @@ def service() -> Iterator[DeadlineService]:
 def config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path of a configuration file that does not exist yet, in an environment without any AWS setting."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "DEADLINE_")) or name.lower() in {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}:
+        if name.startswith(("AWS_", "DEADLINE_")) or name.lower() in {
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "all_proxy",
+        }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws" / "config"))

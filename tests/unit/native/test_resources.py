@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from fakes.deadline_service import FARM, JOB, QUEUE, SESSION, STEP, STORAGE_PROFILE, DeadlineService
-
 from shotput import _native
 from shotput.errors import BundleError, ServiceError
 
@@ -148,7 +147,10 @@ def test_session_log(service: DeadlineService) -> None:
 
 
 def test_session_log_that_does_not_exist(service: DeadlineService) -> None:
-    body = {"__type": "com.amazonaws.logs#ResourceNotFoundException", "message": "The specified log stream does not exist."}
+    body = {
+        "__type": "com.amazonaws.logs#ResourceNotFoundException",
+        "message": "The specified log stream does not exist.",
+    }
     service.answer("POST", "/", status=400, body=body)
     with pytest.raises(ServiceError) as caught:
         _native.get_session_log(FARM, QUEUE, SESSION, target=service.target())
@@ -212,7 +214,9 @@ def test_loopback_goes_through_no_proxy(
     assert _native.get_farm(FARM)["farmId"] == FARM
 
 
-def test_other_hosts_go_through_the_proxy(service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_hosts_go_through_the_proxy(
+    service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DEADLINE", "http://farm.invalid")
     _native.set_setting("settings.https_proxy", f"http://127.0.0.1:{service.port}")
     service.answer("GET", f"/farms/{FARM}", body=service.farms[0])
@@ -425,7 +429,10 @@ def test_no_region(service: DeadlineService) -> None:
 def test_an_empty_id(service: DeadlineService) -> None:
     with pytest.raises(ServiceError) as caught:
         _native.get_farm("", target=service.target())
-    assert str(caught.value) == "GetFarm was not sent: farm_id was missing: cannot be empty or unset. Correct the arguments."
+    assert (
+        str(caught.value)
+        == "GetFarm was not sent: farm_id was missing: cannot be empty or unset. Correct the arguments."
+    )
     assert service.requests == []
 
 
@@ -443,7 +450,12 @@ def test_wrong_types(call: Callable[[], object]) -> None:
     ],
 )
 def test_a_ca_bundle_that_is_none(
-    bundle: str, complaint: str, service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bundle: str,
+    complaint: str,
+    service: DeadlineService,
+    aws_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     if bundle == "here":
         bundle = str(tmp_path / "ca.pem")
@@ -497,7 +509,9 @@ def test_an_interrupt_comes_out(service: DeadlineService) -> None:
 def test_sixteen_threads_at_once(service: DeadlineService) -> None:
     answers: list[Any] = []
     target = service.target()
-    threads = [threading.Thread(target=lambda: answers.append(_native.get_farm(FARM, target=target))) for _ in range(16)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(_native.get_farm(FARM, target=target))) for _ in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -64,8 +64,9 @@ impl QueueRole {
     }
 
     async fn assume(&self) -> Result<Credentials> {
-        let answer = self
-            .service
+        // Uploads ask from a runtime of their own. A connection that is kept alive on another one would never answer there.
+        let answer = Service::connect(&self.service.target)
+            .await?
             .assume_queue_role(&self.farm_id, &self.queue_id, self.read_only)
             .await
             .map_err(|err| self.explain(err))?;
