@@ -1,7 +1,7 @@
 //! Job bundles: a folder with a template, values for its parameters, and references to files.
 //!
-//! A bundle comes from anywhere, so nothing in it may reach outside of it unseen: links that lead out and relative paths
-//! that climb out are refused before anything is read.
+//! A bundle comes from anywhere, so nothing in it may reach outside of it unseen: links that lead out and relative
+//! paths that climb out are refused before anything is read.
 
 mod assets;
 pub mod documents;
@@ -90,8 +90,8 @@ impl Bundle {
         let length = text.chars().count();
         if length > MAX_TEMPLATE {
             return Err(CoreError::Bundle(format!(
-                "The template {} has {length} characters; the service takes at most {MAX_TEMPLATE}. Move embedded files out of the \
-                 template into the bundle's folder and refer to them in asset_references.",
+                "The template {} has {length} characters; the service takes at most {MAX_TEMPLATE}. Move embedded \
+                 files out of the template into the bundle's folder and refer to them in asset_references.",
                 self.template.path.display()
             )));
         }
@@ -113,8 +113,8 @@ fn check_containment(folder: &Path) -> Result<()> {
         }
         let refuse = |what: String| {
             CoreError::Bundle(format!(
-                "The job bundle {} holds the link {}, which {what}. Put the file itself into the bundle, or refer to it in \
-                 asset_references.",
+                "The job bundle {} holds the link {}, which {what}. Put the file itself into the bundle, or refer to \
+                 it in asset_references.",
                 folder.display(),
                 entry.path().display()
             ))
@@ -171,7 +171,8 @@ fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>>
         .collect();
     if !hidden.is_empty() {
         return Err(CoreError::Bundle(format!(
-            "In {origin}, these hidden parameters have neither value nor default: {}. Nobody can fill them in; give them one.",
+            "In {origin}, these hidden parameters have neither value nor default: {}. Nobody can fill them in; give \
+             them one.",
             hidden.join(", ")
         )));
     }
@@ -216,15 +217,15 @@ fn resolve_path(parameter: &mut Parameter, folder: &Path) -> Result<()> {
             return Ok(());
         }
         return Err(CoreError::Bundle(format!(
-            "The PATH parameter {name:?} has the default {given:?}, which is absolute. Defaults are relative to the job bundle; give \
-             the path in parameter_values instead."
+            "The PATH parameter {name:?} has the default {given:?}, which is absolute. Defaults are relative to the \
+             job bundle; give the path in parameter_values instead."
         )));
     }
     let resolved = absolute(Path::new(&given), folder);
     if !resolved.starts_with(folder) {
         return Err(CoreError::Bundle(format!(
-            "The PATH parameter {name:?} has the {what} {given:?}, which leads outside of the job bundle {}. Use a path inside, or an \
-             absolute one in parameter_values.",
+            "The PATH parameter {name:?} has the {what} {given:?}, which leads outside of the job bundle {}. Use a \
+             path inside, or an absolute one in parameter_values.",
             folder.display()
         )));
     }

@@ -33,7 +33,8 @@ impl Config {
             Ok(bytes) => {
                 let text = String::from_utf8(bytes).map_err(|err| {
                     CoreError::Config(format!(
-                        "Cannot read the configuration {}: it is not UTF-8 text (byte {}). Correct the file, or remove it.",
+                        "Cannot read the configuration {}: it is not UTF-8 text (byte {}). Correct the file, or \
+                         remove it.",
                         path.display(),
                         err.utf8_error().valid_up_to()
                     ))
@@ -127,8 +128,8 @@ impl Config {
     pub fn write(&self) -> Result<()> {
         write_atomically(&self.path, &self.document.render()).map_err(|err| {
             CoreError::Config(format!(
-                "Cannot write the configuration {}: {err}. Check the folder, its permissions and the free space; the file \
-                 is unchanged.",
+                "Cannot write the configuration {}: {err}. Check the folder, its permissions and the free space; the \
+                 file is unchanged.",
                 self.path.display()
             ))
         })

@@ -1,7 +1,7 @@
 //! From a job bundle to a job that the farm has taken.
 //!
-//! Everything that can be refused without the network is refused before a byte is read from a file or sent. Nothing here
-//! prompts or prints: the caller's callbacks do.
+//! Everything that can be refused without the network is refused before a byte is read from a file or sent. Nothing
+//! here prompts or prints: the caller's callbacks do.
 
 mod known_paths;
 mod params;
@@ -105,7 +105,8 @@ pub fn submit(submission: &Submission, callbacks: &Callbacks<'_>, token: &Cancel
 fn refuse_unbuilt(submission: &Submission, bundle: &Bundle, callbacks: &Callbacks<'_>) -> Result<()> {
     if submission.debug_snapshot_dir.is_some() {
         return Err(CoreError::Operation(
-            "debug_snapshot_dir is not supported: this version submits only. Leave it out, or write the bundle with `shotput export`.".into(),
+            "debug_snapshot_dir is not supported: this version submits only. Leave it out, or write the bundle with \
+             `shotput export`.".into(),
         ));
     }
     for name in ["hooks.yaml", "hooks.json"] {
@@ -115,8 +116,8 @@ fn refuse_unbuilt(submission: &Submission, bundle: &Bundle, callbacks: &Callback
         }
         if submission.allow_bundle_hooks {
             return Err(CoreError::Operation(format!(
-                "The bundle has submission hooks ({}) and settings.allow_bundle_hooks is on, but this version runs no hooks. Turn \
-                 the setting off to submit without them.",
+                "The bundle has submission hooks ({}) and settings.allow_bundle_hooks is on, but this version runs no \
+                 hooks. Turn the setting off to submit without them.",
                 hooks.display()
             )));
         }
@@ -128,8 +129,8 @@ fn refuse_unbuilt(submission: &Submission, bundle: &Bundle, callbacks: &Callback
     Ok(())
 }
 
-/// One network lane for the whole submission: connections outlive single calls. Between calls nothing runs on it, so that
-/// hashing and uploads may use runtimes of their own.
+/// One network lane for the whole submission: connections outlive single calls. Between calls nothing runs on it, so
+/// that hashing and uploads may use runtimes of their own.
 pub(super) struct Lane<'a> {
     runtime: tokio::runtime::Runtime,
     token: &'a CancellationToken,
@@ -299,8 +300,8 @@ fn to_group(references: &AssetReferences) -> References {
 fn too_many_roots(prepared: &Prepared) -> CoreError {
     let roots: Vec<String> = prepared.groups.iter().map(|group| format!("\n  {}", group.root.display())).collect();
     CoreError::Attachments(format!(
-        "The job's files lie under {} roots; a job can have at most {MAX_ROOTS}. Move files together, or name their folders as \
-         locations of a storage profile. The roots are:{}",
+        "The job's files lie under {} roots; a job can have at most {MAX_ROOTS}. Move files together, or name their \
+         folders as locations of a storage profile. The roots are:{}",
         prepared.groups.len(),
         roots.concat()
     ))

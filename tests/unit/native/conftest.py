@@ -35,7 +35,8 @@ def config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def aws_environment(service: DeadlineService, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keys and endpoints in the environment, as a user of another AWS tool sets them. Gives the configuration's path."""
+    """Keys and endpoints in the environment, as a user of another AWS tool sets them. Gives the configuration's "
+    "path."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")

@@ -189,7 +189,8 @@ def test_queue_parameters_come_first(service: DeadlineService, bundle: Bundle, s
             "name": "Conda",
             "priority": 1,
             "templateType": "YAML",
-            "template": "parameterDefinitions:\n- {name: Packages, type: STRING, default: ''}\nenvironment: {name: Conda}\n",
+            "template": "parameterDefinitions:\n- {name: Packages, type: STRING, default: ''}\nenvironment: "
+            "{name: Conda}\n",
         }
     ]
     bundle.values(Packages="blender=4.2")
@@ -289,7 +290,8 @@ def test_no_farm(service: DeadlineService, submit: Callable[..., Any], config_pa
         (
             "parameter_values.yaml",
             "parameterValues: [{name: Frames}]",
-            'The parameter values {path} must be {{"parameterValues": [{{"name": ..., "value": ...}}]}}; this item is not: '
+            'The parameter values {path} must be {{"parameterValues": [{{"name": ..., "value": ...}}]}}; this item is '
+            "not: "
             '{{"name":"Frames"}}.',
         ),
         (
@@ -300,7 +302,8 @@ def test_no_farm(service: DeadlineService, submit: Callable[..., Any], config_pa
         (
             "asset_references.yaml",
             "assetReferences: {inputs: {filenames: [../../etc/passwd]}}",
-            'The file {path} has "../../etc/passwd" in inputs.filenames, which leads outside of the job bundle. Write it as an '
+            'The file {path} has "../../etc/passwd" in inputs.filenames, which leads outside of the job bundle. Write '
+            "it as an "
             "absolute path.",
         ),
         (
@@ -364,7 +367,8 @@ def test_a_template_that_is_too_long(service: DeadlineService, bundle: Bundle, s
     refuse(
         submit,
         BundleError,
-        f"The template {path} has {len(TEMPLATE) + 1_000_002} characters; the service takes at most 1000000. Move embedded files "
+        f"The template {path} has {len(TEMPLATE) + 1_000_002} characters; the service takes at most 1000000. Move "
+        "embedded files "
         "out of the template into the bundle's folder and refer to them in asset_references.",
         service,
     )
@@ -381,7 +385,8 @@ def test_a_link_that_leads_outside(
     refuse(
         submit,
         BundleError,
-        f"The job bundle {bundle.folder} holds the link {link}, which leads outside, to {secret.resolve()}. Put the file itself "
+        f"The job bundle {bundle.folder} holds the link {link}, which leads outside, to {secret.resolve()}. Put the "
+        "file itself "
         "into the bundle, or refer to it in asset_references.",
         service,
     )
@@ -390,7 +395,8 @@ def test_a_link_that_leads_outside(
     refuse(
         submit,
         BundleError,
-        f"The job bundle {bundle.folder} holds the link {link}, which cannot be followed: No such file or directory (os error 2). "
+        f"The job bundle {bundle.folder} holds the link {link}, which cannot be followed: No such file or directory "
+        "(os error 2). "
         "Put the file itself into the bundle, or refer to it in asset_references.",
         service,
     )
@@ -405,25 +411,29 @@ def test_a_link_that_leads_outside(
         (
             "{name: P, type: PATH, default: ../../x}",
             {},
-            'The PATH parameter "P" has the default "../../x", which leads outside of the job bundle {folder}. Use a path inside, '
+            'The PATH parameter "P" has the default "../../x", which leads outside of the job bundle {folder}. Use a '
+            "path inside, "
             "or an absolute one in parameter_values.",
         ),
         (
             "{name: P, type: PATH, default: /etc/passwd}",
             {},
-            'The PATH parameter "P" has the default "/etc/passwd", which is absolute. Defaults are relative to the job bundle; give '
+            'The PATH parameter "P" has the default "/etc/passwd", which is absolute. Defaults are relative to the job '
+            "bundle; give "
             "the path in parameter_values instead.",
         ),
         (
             "{name: P, type: PATH}",
             {"P": "../x"},
-            'The PATH parameter "P" has the value "../x", which leads outside of the job bundle {folder}. Use a path inside, or '
+            'The PATH parameter "P" has the value "../x", which leads outside of the job bundle {folder}. Use a path '
+            "inside, or "
             "an absolute one in parameter_values.",
         ),
         (
             "{name: P, type: INT}, {name: Q, type: STRING}",
             {},
-            "These job parameters have neither a value nor a default: P, Q. Give them in the bundle's parameter_values, or with the "
+            "These job parameters have neither a value nor a default: P, Q. Give them in the bundle's "
+            "parameter_values, or with the "
             "submission.",
         ),
         ("{name: P, type: INT}", {"P": 1.5}, 'The parameter "P" cannot be 1.5: it must be a whole number.'),
@@ -450,13 +460,15 @@ def test_a_link_that_leads_outside(
         (
             "{name: P, type: STRING, userInterface: {control: HIDDEN}}",
             {},
-            "In the template {path}, these hidden parameters have neither value nor default: P. Nobody can fill them in; give them "
+            "In the template {path}, these hidden parameters have neither value nor default: P. Nobody can fill them "
+            "in; give them "
             "one.",
         ),
         (
             "{name: P, type: STRING, userInterface: {control: SPIN_BOX}}",
             {},
-            'The parameter "P" in the template {path} has the control "SPIN_BOX", which does not fit its type STRING; use one of '
+            'The parameter "P" in the template {path} has the control "SPIN_BOX", which does not fit its type STRING; '
+            "use one of "
             "LINE_EDIT, MULTILINE_EDIT, DROPDOWN_LIST, CHECK_BOX, HIDDEN.",
         ),
         (
@@ -467,13 +479,15 @@ def test_a_link_that_leads_outside(
         (
             "{name: P, type: INT, default: 1}",
             {"Q": 1},
-            'The bundle gives a value for the parameter "Q", which neither its template nor an environment of the queue defines. '
+            'The bundle gives a value for the parameter "Q", which neither its template nor an environment of the '
+            "queue defines. "
             "Correct the name, or remove the value from parameter_values.",
         ),
         (
             "{name: P, type: INT, default: 1}",
             {"deadline:color": 1},
-            'The bundle sets "deadline:color", which is no setting of a job. The settings are: deadline:targetTaskRunStatus, '
+            'The bundle sets "deadline:color", which is no setting of a job. The settings are: '
+            "deadline:targetTaskRunStatus, "
             "deadline:priority, deadline:maxFailedTasksCount, deadline:maxRetriesPerTask, deadline:maxWorkerCount.",
         ),
         (
@@ -520,7 +534,8 @@ def test_a_queue_that_contradicts_the_bundle(service: DeadlineService, submit: C
     refuse(
         submit,
         BundleError,
-        'The template and an environment of the queue define the parameter "Samples" differently in: type, minValue, maxValue. Make '
+        'The template and an environment of the queue define the parameter "Samples" differently in: type, minValue, '
+        "maxValue. Make "
         "the definitions equal, or rename the parameter.",
         service,
         queue_parameter_definitions=[{"name": "Samples", "type": "STRING", "default": ""}],
@@ -686,14 +701,14 @@ def test_a_progress_callback_cancels(
     assert service.sent("POST", "/jobs") == []
 
 
-class Quarrel(Exception):
+class QuarrelError(Exception):
     pass
 
 
 @pytest.mark.parametrize(
     "callback", ["on_print", "on_hashing_progress", "on_upload_progress", "on_confirm", "on_continue"]
 )
-@pytest.mark.parametrize("kind", [Quarrel, KeyboardInterrupt])
+@pytest.mark.parametrize("kind", [QuarrelError, KeyboardInterrupt])
 def test_what_a_callback_raises_comes_out(
     callback: str,
     kind: type[BaseException],
@@ -758,7 +773,8 @@ def test_a_farm_that_refuses(service: DeadlineService, submit: Callable[..., Any
         ),
         (
             "ThrottlingException",
-            "Assuming the role of the queue Test Queue was throttled. Try again in a moment, or have the account's request rate "
+            "Assuming the role of the queue Test Queue was throttled. Try again in a moment, or have the account's "
+            "request rate "
             "raised. ThrottlingException: no",
         ),
         (
@@ -784,7 +800,8 @@ def test_empty_role_credentials(
     refuse(
         submit,
         ServiceError,
-        "The role of the queue Test Queue gave empty credentials. Ask the farm's administrator whether the queue has a role.",
+        "The role of the queue Test Queue gave empty credentials. Ask the farm's administrator whether the queue has a "
+        "role.",
         service,
     )
 
@@ -815,7 +832,8 @@ def test_hooks_are_not_silently_left_out(
     refuse(
         submit,
         DeadlineOperationError,
-        f"The bundle has submission hooks ({hooks}) and settings.allow_bundle_hooks is on, but this version runs no hooks. Turn the "
+        f"The bundle has submission hooks ({hooks}) and settings.allow_bundle_hooks is on, but this version runs no "
+        "hooks. Turn the "
         "setting off to submit without them.",
         service,
         config_path=str(config_path),
@@ -839,7 +857,8 @@ def test_more_than_ten_roots(
         submit(storage_profile_id=STORAGE_PROFILE)
     roots = "".join(f"\n  {location['path']}" for location in locations)
     assert str(caught.value) == (
-        "The job's files lie under 11 roots; a job can have at most 10. Move files together, or name their folders as locations of a "
+        "The job's files lie under 11 roots; a job can have at most 10. Move files together, or name their folders as "
+        "locations of a "
         f"storage profile. The roots are:{roots}"
     )
 

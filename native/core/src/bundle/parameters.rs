@@ -1,7 +1,7 @@
 //! Parameter definitions and values: checks, merging of queue and bundle, and what they become in a request.
 //!
-//! A parameter is the JSON object of its definition in OpenJD's own words, with a `value` member once it has one. An object
-//! of `name` and `value` alone is a value whose definition lies elsewhere.
+//! A parameter is the JSON object of its definition in OpenJD's own words, with a `value` member once it has one. An
+//! object of `name` and `value` alone is a value whose definition lies elsewhere.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -269,8 +269,8 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
         let Some(known) = merged.iter_mut().find(|known| text(known, "name") == name) else {
             if is_bare(parameter) && !name.contains(':') {
                 return Err(CoreError::Bundle(format!(
-                    "The bundle gives a value for the parameter {name:?}, which neither its template nor an environment of the \
-                     queue defines. Correct the name, or remove the value from parameter_values."
+                    "The bundle gives a value for the parameter {name:?}, which neither its template nor an \
+                     environment of the queue defines. Correct the name, or remove the value from parameter_values."
                 )));
             }
             merged.push(parameter.clone());
@@ -285,8 +285,8 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
         let different = differences(known, parameter);
         if !different.is_empty() {
             return Err(CoreError::Bundle(format!(
-                "The template and an environment of the queue define the parameter {name:?} differently in: {}. Make the \
-                 definitions equal, or rename the parameter.",
+                "The template and an environment of the queue define the parameter {name:?} differently in: {}. Make \
+                 the definitions equal, or rename the parameter.",
                 different.join(", ")
             )));
         }
@@ -314,7 +314,8 @@ pub fn apply(parameters: &mut Vec<Parameter>, given: &[(String, Value)], current
             }
             None => {
                 return Err(CoreError::Bundle(format!(
-                    "There is no parameter {name:?} in the template or in an environment of the queue. Correct the name."
+                    "There is no parameter {name:?} in the template or in an environment of the queue. Correct the \
+                     name."
                 )));
             }
         }
@@ -326,8 +327,8 @@ pub fn apply(parameters: &mut Vec<Parameter>, given: &[(String, Value)], current
         .collect();
     if !empty.is_empty() {
         return Err(CoreError::Bundle(format!(
-            "These job parameters have neither a value nor a default: {}. Give them in the bundle's parameter_values, or with \
-             the submission.",
+            "These job parameters have neither a value nor a default: {}. Give them in the bundle's parameter_values, \
+             or with the submission.",
             empty.join(", ")
         )));
     }

@@ -40,15 +40,15 @@ pub(super) fn confirm(
     let message = describe(&unknown);
     if submission.auto_accept && !submission.from_gui {
         return Err(CoreError::Canceled(format!(
-            "The submission was canceled, because auto_accept covers no files outside of the known folders. {message} Add their \
-             folders to known_asset_paths or to settings.known_asset_paths."
+            "The submission was canceled, because auto_accept covers no files outside of the known folders. {message} \
+             Add their folders to known_asset_paths or to settings.known_asset_paths."
         )));
     }
     let Some(ask) = callbacks.on_confirm else {
         callbacks.print(&message);
         return Err(CoreError::Canceled(format!(
-            "The submission was canceled, because nobody could be asked. {message} Add their folders to known_asset_paths or to \
-             settings.known_asset_paths."
+            "The submission was canceled, because nobody could be asked. {message} Add their folders to \
+             known_asset_paths or to settings.known_asset_paths."
         )));
     };
     if ask(&format!("{message}\n\nUpload them all the same?"), false) {

@@ -44,7 +44,8 @@ pub(super) fn until_created(
         }
         if started.elapsed() >= submission.create_timeout {
             return Err(CoreError::TimedOut(format!(
-                "The job {job_id} was not created within {} seconds. Look at it later with `shotput job show {job_id}`.",
+                "The job {job_id} was not created within {} seconds. Look at it later with `shotput job show \
+                 {job_id}`.",
                 submission.create_timeout.as_secs_f64()
             )));
         }
