@@ -114,9 +114,11 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
             let [high, low, tail @ ..] = tail else { return None };
             bytes.push(digit(*high)? << 4 | digit(*low)?);
             rest = tail;
-        } else {
+        } else if matches!(first, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.') {
             bytes.push(*first);
             rest = tail;
+        } else {
+            return None;
         }
     }
     (!bytes.is_empty()).then_some(bytes)
@@ -178,6 +180,13 @@ mod tests {
             assert_eq!(key_of(&path), key);
             assert!(path.split('/').all(|name| name.len() <= 143), "{path:?}");
             assert_eq!(path, path.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn names_that_no_key_makes_are_passed_over() {
+        for name in ["", "=", "Thumbs.db", "a b", "%", "%4", "%4g", "%4A", "é="] {
+            assert_eq!(parse(name), None, "{name:?}");
         }
     }
 

@@ -423,11 +423,11 @@ impl Drop for PartWriter {
 }
 
 fn chosen(plan: &Plan, named: &[Named]) -> Result<Vec<PartRecord>, Refusal> {
+    if !named.is_sorted_by(|before, name| before.number < name.number) {
+        return Err(Refusal::Order);
+    }
     let mut parts: Vec<PartRecord> = Vec::with_capacity(named.len());
     for (index, name) in named.iter().enumerate() {
-        if parts.last().is_some_and(|before| before.number >= name.number) {
-            return Err(Refusal::Order);
-        }
         let part = plan.parts.get(&name.number).ok_or(Refusal::Part(name.number))?;
         let other_etag = name.etag.as_ref().is_some_and(|etag| *etag != part.etag);
         let other_checksum = name.checksum.as_ref().is_some_and(|checksum| {
