@@ -120,12 +120,15 @@ def test_attachments_in_and_out(farm: Any, templates: Any, tmp_path: Path) -> No
         templates.step("Render", templates.script(render), frames="1-3"),
         templates.step("Collect", templates.script(collect), dependencies=[{"dependsOn": "Render"}]),
         parameterDefinitions=[
-            {"name": "Scene", "type": "PATH", "objectType": "FILE", "dataFlow": "IN", "default": str(scene)},
-            {"name": "Out", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT", "default": str(output)},
+            {"name": "Scene", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
+            {"name": "Out", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT"},
         ],
     )
     (bundle / "template.json").write_text(json.dumps(template))
-    submitted = _native.create_job_from_job_bundle({"job_bundle_dir": str(bundle), "target": farm.target()})
+    values = [{"name": "Scene", "value": str(scene)}, {"name": "Out", "value": str(output)}]
+    (bundle / "parameter_values.json").write_text(json.dumps({"parameterValues": values}))
+    params = {"job_bundle_dir": str(bundle), "known_asset_paths": [str(scene.parent)], "target": farm.target()}
+    submitted = _native.create_job_from_job_bundle(params)
     scene.unlink()  # the farm must live from what was submitted
     job_id = submitted["job_id"]
     assert farm.wait_job(job_id)["taskRunStatus"] == "SUCCEEDED", farm.output() + farm.log(job_id)
