@@ -23,9 +23,8 @@ def settle(tx: Transaction) -> None:
         changed: dict[int, bool] = {}
         while tx.deltas:
             step_seq, delta = tx.deltas.popitem()
-            if any(delta.values()):
-                job_seq = _settle_step(tx, step_seq, delta)
-                changed[job_seq] = changed.get(job_seq, False) or delta.get("FAILED", 0) > 0
+            job_seq = _settle_step(tx, step_seq, delta)
+            changed[job_seq] = changed.get(job_seq, False) or delta.get("FAILED", 0) > 0
         for job_seq, failed in sorted(changed.items()):
             _settle_job(tx, job_seq, failed=failed)
 
@@ -38,7 +37,8 @@ def _settle_step(tx: Transaction, step_seq: int, delta: Mapping[str, int]) -> in
         numbers[status] += change
     if min(numbers.values()) < 0:
         raise AssertionError(f"Step {step['step_id']} counts {numbers}: a task left a status that it was not in.")
-    jobs.set_counts(tx.db, "step", step_seq, {status: numbers[status] for status in delta})
+    if delta:
+        jobs.set_counts(tx.db, "step", step_seq, {status: numbers[status] for status in delta})
     before = step["task_run_status"]
     status = aggregate(numbers, step["target_task_run_status"])
     records.update(
@@ -46,6 +46,9 @@ def _settle_step(tx: Transaction, step_seq: int, delta: Mapping[str, int]) -> in
     )
     if delta.get("READY", 0) > 0:
         tx.wake.add(EVERY_WORKER)
+    # Tasks come back READY from sessions and PENDING from a requeue, whatever their dependencies are by then.
+    if delta.get("READY", 0) > 0 or delta.get("PENDING", 0) > 0:
+        targets.settle_step(tx, step_seq)
     if (before == "SUCCEEDED") != (status == "SUCCEEDED"):
         for consumer in jobs.consumers(tx.db, step_seq):
             targets.settle_step(tx, consumer["seq"])

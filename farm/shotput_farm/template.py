@@ -79,7 +79,7 @@ def decode(
     try:
         decoded = _native.decode_job_template(template)
         job = _native.create_job(decoded, _plain(values), environment_templates=list(environment_templates))
-        document = decoded.to_dict()
+        document = decoded.document
         definitions = [
             definition
             for text in environment_templates
@@ -121,6 +121,8 @@ class Templates:
     ) -> list[dict[str, dict[str, Any]]]:
         """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
         space = self._space(db, step["job_seq"], step["seq"])
+        if space is None:
+            return [{} for _ in ordinals]
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
@@ -149,7 +151,7 @@ class Templates:
             definitions.append({kind: body})
         return definitions
 
-    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace | None:
         with self._lock:
             found = self._spaces.get(job_seq)
             if found is not None:
@@ -168,7 +170,7 @@ def task_id(step_id: str, ordinal: int) -> str:
     return f"task-{step_id[5:]}-{ordinal}"
 
 
-def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace | None]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
     environments = json.loads(document["queue_environments"])
@@ -188,8 +190,8 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=_wire_space(raw, space) if space.names else None,
-        task_count=len(space),
+        parameter_space=_wire_space(raw, space) if space is not None else None,
+        task_count=len(space) if space is not None else 1,
         dependencies=tuple(step.dependencies),
     )
 

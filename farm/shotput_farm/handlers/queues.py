@@ -40,6 +40,7 @@ def list_queues(farm: Farm, request: Request) -> dict[str, Any]:
         "queue",
         lambda db: {"farm_id": farm_row(db, request.params)["farm_id"]},
         wire.queue,
+        wire.QUEUE_LISTED,
         lambda item: status is None or item["status"] == status,
     )
 
@@ -132,6 +133,7 @@ def list_queue_environments(farm: Farm, request: Request) -> dict[str, Any]:
         "queue_environment",
         lambda db: {"queue_id": queue_row(db, request.params)["queue_id"]},
         wire.environment,
+        wire.ENVIRONMENT_LISTED,
     )
 
 

@@ -42,6 +42,10 @@ class Transaction:
     deltas: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     wake: set[str] = field(default_factory=set)
 
+    def reconsider(self, step_seq: int) -> None:
+        """Have a step's and its job's status worked out again, though no task may have moved."""
+        self.deltas[step_seq].update()
+
 
 class _Work(Generic[T]):
     """A function on its way through the writer."""

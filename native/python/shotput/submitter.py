@@ -1,0 +1,76 @@
+"""The four verbs that pipeline tools know from the official submitters, and the settings they pass around.
+
+A studio's tool (an AYON publisher, say) asks a host for its settings, changes some, and takes template, values and asset
+references as plain data. Names of verbs and fields are the official client's; hosts add fields of their own. Collecting
+happens in the host; writing a bundle from the result is ``shotput.bundle``'s.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Generic, Sequence, TypeVar
+
+from shotput.bundle import AssetReferences
+
+
+@dataclass
+class SubmitterSettings:
+    """What every host's submission has. A host's subclass adds its own fields.
+
+    ``frame_list`` is an OpenJD range expression (``1-100:2``) and empty means the scene's own frames; ``priority`` is 0
+    to 100; ``initial_status`` READY or SUSPENDED; ``max_worker_count`` -1 for no limit. The three lists name files and
+    folders to send and to bring home beyond what the scan finds.
+    """
+
+    job_name: str = ""
+    description: str = ""
+    frame_list: str = ""
+    project_path: str = ""
+    output_path: str = ""
+    priority: int = 50
+    initial_status: str = "READY"
+    max_failed_tasks_count: int = 20
+    max_retries_per_task: int = 5
+    max_worker_count: int = -1
+    override_frame_range: bool = False
+    input_filenames: list[str] = field(default_factory=list)
+    input_directories: list[str] = field(default_factory=list)
+    output_directories: list[str] = field(default_factory=list)
+
+    def job_values(self) -> dict[str, Any]:
+        """The values that the service itself takes, by their names in a bundle without the ``deadline:`` before them."""
+        values: dict[str, Any] = {
+            "priority": self.priority,
+            "targetTaskRunStatus": self.initial_status,
+            "maxFailedTasksCount": self.max_failed_tasks_count,
+            "maxRetriesPerTask": self.max_retries_per_task,
+        }
+        if self.max_worker_count != -1:
+            values["maxWorkerCount"] = self.max_worker_count
+        return values
+
+
+Settings = TypeVar("Settings", bound=SubmitterSettings)
+
+
+class Submitter(ABC, Generic[Settings]):
+    """What a host's submitter answers. All verbs but ``get_settings`` are functions of the settings they are given."""
+
+    @abstractmethod
+    def get_settings(self) -> Settings:
+        """Settings filled from the open scene."""
+
+    @abstractmethod
+    def get_job_template(self, settings: Settings, host_requirements: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The OpenJD job template."""
+
+    @abstractmethod
+    def get_parameter_values(
+        self, settings: Settings, queue_parameters: Sequence[dict[str, Any]] = ()
+    ) -> list[dict[str, Any]]:
+        """The values, as ``{"name", "value"}`` dicts."""
+
+    @abstractmethod
+    def get_asset_references(self, settings: Settings) -> AssetReferences:
+        """The files and folders that travel."""
