@@ -105,7 +105,7 @@ class Raw:
     session_token: str | None = None
     skew: timedelta = field(default_factory=timedelta)
 
-    def send(
+    def request(
         self,
         method: str,
         path: str,
@@ -113,8 +113,8 @@ class Raw:
         headers: dict[str, str] | None = None,
         body: bytes = b"",
         payload: str | None = None,
-    ) -> Answer:
-        """Sends a request; `path` is taken as it is, already encoded."""
+    ) -> bytes:
+        """A whole request; `path` is taken as it is, already encoded."""
         url = urlsplit(self.endpoint)
         now = datetime.now(UTC) + self.skew
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
@@ -153,7 +153,20 @@ class Raw:
         )
         target = f"{path}?{query_text}" if query_text else path
         head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return exchange(self.endpoint, head.encode() + b"\r\n" + body, head_only=method == "HEAD")
+        return head.encode() + b"\r\n" + body
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        payload: str | None = None,
+    ) -> Answer:
+        """Sends a request and reads the answer."""
+        request = self.request(method, path, query, headers, body, payload)
+        return exchange(self.endpoint, request, head_only=method == "HEAD")
 
     def put_chunked(self, path: str, body: bytes, trailer: dict[str, str], announced: str, **headers: str) -> Answer:
         """Puts a body as aws-chunked with a trailer behind it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.s3_requests import BUCKET, KEY, MEBIBYTE, SECRET, Raw, client, exchange, files_below, keys, refused
+from fakes.s3_requests import BUCKET, KEY, MEBIBYTE, SECRET, Raw, client, files_below, keys, refused
 from shotput import _native
 
 
@@ -53,38 +53,26 @@ time.sleep(600)
 
 
 def test_a_killed_store_leaves_whole_objects_and_nothing_else(root: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", SERVER, str(root)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    endpoint = process.stdout.readline().strip()
-    raw = Raw(endpoint, KEY, SECRET)
-    assert raw.send("PUT", f"/{BUCKET}/whole", body=b"whole").status == 200
-    assert raw.send("PUT", f"/{BUCKET}/replaced", body=b"before").status == 200
-    host, port = endpoint.removeprefix("http://").split(":")
-    halves = []
-    real_exchange = exchange
-    for key in ("torn", "replaced"):
-        # Half of a large body is with the store when it is killed.
-        connection = socket.create_connection((host, int(port)))
-        halves.append(connection)
-
-        def send_half(endpoint: str, request: bytes, *, head_only: bool = False, to: Any = connection) -> Any:
-            to.sendall(request[: len(request) - 4 * MEBIBYTE])
-            return None
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("s3_raw.exchange", send_half)
-            raw.send("PUT", f"/{BUCKET}/{key}", body=os.urandom(8 * MEBIBYTE))
-    assert exchange is real_exchange
     temporary = root / "temporary"
-    deadline = time.monotonic() + 20
-    while sum(path.stat().st_size for path in temporary.iterdir()) < 6 * MEBIBYTE:
-        assert time.monotonic() < deadline, "the halves did not arrive"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    for connection in halves:
-        connection.close()
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(root)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            endpoint = process.stdout.readline().strip()
+            raw = Raw(endpoint, KEY, SECRET)
+            assert raw.send("PUT", f"/{BUCKET}/whole", body=b"whole").status == 200
+            assert raw.send("PUT", f"/{BUCKET}/replaced", body=b"before").status == 200
+            host, port = endpoint.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as one, socket.create_connection((host, int(port))) as two:
+                for connection, key in ((one, "torn"), (two, "replaced")):
+                    request = raw.request("PUT", f"/{BUCKET}/{key}", body=os.urandom(8 * MEBIBYTE))
+                    # Half of a large body is with the store when it is killed.
+                    connection.sendall(request[: -4 * MEBIBYTE])
+                deadline = time.monotonic() + 20
+                while sum(path.stat().st_size for path in temporary.iterdir()) < 6 * MEBIBYTE:
+                    assert time.monotonic() < deadline, "the halves did not arrive"
+                    time.sleep(0.02)
+        finally:
+            process.kill()
     assert len(list(temporary.iterdir())) == 2
     with _native.ObjectStore(root) as store:
         store.add_credentials(KEY, SECRET, bucket=BUCKET)
