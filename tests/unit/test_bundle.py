@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from shotput import _native, bundle, yamltext
 from shotput.errors import BundleError
 from shotput.scene import Dependency, Owner, SceneDescription, Verdict
@@ -24,7 +22,9 @@ PART = bundle.HostPart(
     (bundle.EmbeddedFile("Run", "run.py", "print('é')\n\nif True:\n    pass\n"),),
 )
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",))) | st.text(alphabet="a:#- \n'\"{}[]|>%@`!&*?,\t0.", max_size=20)
+TEXT = st.text(st.characters(exclude_categories=("Cs",))) | st.text(
+    alphabet="a:#- \n'\"{}[]|>%@`!&*?,\t0.", max_size=20
+)
 VALUES: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
@@ -37,7 +37,9 @@ def test_what_is_written_is_what_is_read(document: dict[str, Any]) -> None:
     assert _native.parse_template(yamltext.dump(document)) == document
 
 
-@pytest.mark.parametrize("text", ["no", "1-10", "0x1f", "1e3", "~", "null", "=", "2026-11-21", " x", "x ", "a: b", "x #y", ""])
+@pytest.mark.parametrize(
+    "text", ["no", "1-10", "0x1f", "1e3", "~", "null", "=", "2026-11-21", " x", "x ", "a: b", "x #y", ""]
+)
 def test_texts_stay_texts(text: str) -> None:
     assert _native.parse_template(yamltext.dump({"a": text, "b": [text]})) == {"a": text, "b": [text]}
 
@@ -49,15 +51,18 @@ def test_scripts_are_blocks_that_people_can_read() -> None:
 
 
 def test_other_values_are_refused() -> None:
-    with pytest.raises(TypeError, match="^A Path cannot be written|^A PosixPath cannot be written"):
+    with pytest.raises(
+        TypeError,
+        match=r"^A (Posix|Windows)Path cannot be written to YAML; pass strings, numbers, lists and mappings\.$",
+    ):
         yamltext.dump({"a": Path("/x")})
-    with pytest.raises(TypeError, match="^The key 1 is not a string; job bundles have string keys only\\.$"):
+    with pytest.raises(TypeError, match=r"^The key 1 is not a string; job bundles have string keys only\.$"):
         yamltext.dump({1: "x"})  # type: ignore[dict-item]
 
 
 def test_the_template_is_a_job() -> None:
     template = bundle.job_template("Shot {{x}}\n", PART, description="d", host_requirements={"amounts": []})
-    assert template["name"] == "Shot { {x}}"
+    assert template["name"] == "Shot { {x} }"
     assert template["extensions"] == ["TASK_CHUNKING"]
     assert template["steps"][0]["hostRequirements"] == {"amounts": []}
     assert template["steps"][0]["parameterSpace"]["taskParameterDefinitions"] == [
@@ -87,16 +92,19 @@ def test_a_job_without_steps_is_refused() -> None:
     )
 
 
-def test_a_script_with_two_braces_is_refused() -> None:
-    files = (bundle.EmbeddedFile("Run", "run.py", "f'{{x}}'"),)
+@pytest.mark.parametrize("braces", ["{{", "}}"])
+def test_a_script_with_two_braces_is_refused(braces: str) -> None:
+    files = (bundle.EmbeddedFile("Run", "run.py", f"'{braces}'"),)
     with pytest.raises(BundleError) as caught:
         bundle.job_template("x", bundle.HostPart(PART.parameters, PART.steps, files))
-    assert str(caught.value) == "The embedded file run.py has '{{' in it, which OpenJD would fill in."
+    assert str(caught.value) == f"The embedded file run.py has '{braces}' in it, which OpenJD would read."
 
 
 def test_values_of_job_service_and_queue() -> None:
     settings = SubmitterSettings(priority=60, max_worker_count=3)
-    values = bundle.parameter_values(PART, settings.job_values(), [{"name": "CondaPackages", "value": "x"}, {"name": "Q"}])
+    values = bundle.parameter_values(
+        PART, settings.job_values(), [{"name": "CondaPackages", "value": "x"}, {"name": "Q"}]
+    )
     assert {item["name"]: item["value"] for item in values} == {
         "deadline:priority": 60,
         "deadline:targetTaskRunStatus": "READY",
@@ -115,7 +123,8 @@ def test_a_queue_parameter_may_not_have_a_name_of_the_job() -> None:
     with pytest.raises(BundleError) as caught:
         bundle.parameter_values(PART, {}, [{"name": "Frames", "value": "1"}])
     assert str(caught.value) == (
-        "The queue has a parameter 'Frames' and so has the job. Rename the queue's parameter, or submit to another queue."
+        "The queue has a parameter 'Frames' and so has the job. Rename the queue's parameter, "
+        "or submit to another queue."
     )
 
 
@@ -124,7 +133,7 @@ def test_names_of_steps_are_allowed_and_different() -> None:
         "A",
         "A 2",
         "Step",
-        "B{ {x}}",
+        "B{ {x} }",
         "C" * 64,
         "C" * 62 + " 2",
     )
@@ -160,15 +169,16 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     (tmp_path / "b" / "template.yaml").mkdir(parents=True)
     with pytest.raises(BundleError):
         _write(tmp_path / "b")
-    assert os.listdir(tmp_path / "b") == ["template.yaml"]
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["template.yaml"]
 
 
 def test_a_template_that_no_farm_takes(tmp_path: Path) -> None:
     steps = tuple(bundle.RenderStep(f"S{number}", "x", ()) for number in range(30))
     files = (bundle.EmbeddedFile("Run", "run.py", "x" * 40_000),)
     template = bundle.job_template("x", bundle.HostPart(PART.parameters, steps, files))
-    with pytest.raises(BundleError, match=r"^The job template has 1,\d{3},\d{3} characters in 30 steps; farms take 1,000,000\. "
-                       r"Export fewer layers at once\.$"):  # fmt: skip
+    told = r"^The job template has 1,\d{3},\d{3} characters in 30 steps; farms take 1,000,000\. "
+    told += r"Export fewer layers at once\.$"
+    with pytest.raises(BundleError, match=told):
         bundle.write_bundle(tmp_path, template, [], bundle.AssetReferences())
     assert list(tmp_path.iterdir()) == []
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from shotput import hosts
 from shotput.errors import SceneError
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture()
+@pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A made-up host, whose program is a shell script: (the scene, a function that writes the program)."""
     document = tomllib.loads((ROOT / "profiles" / "blender.toml").read_text("utf-8"))
@@ -94,8 +93,8 @@ def test_a_host_that_is_not_there(made_up: Any, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SceneError) as caught:
         hosts.export_scene(scene, tmp_path / "bundle")
     assert str(caught.value) == (
-        "Sketch was not found: there is no sketch-for-tests on PATH. Install it, or say where it is with --executable or "
-        "the environment variable SHOTPUT_SKETCH."
+        "Sketch was not found: there is no sketch-for-tests on PATH. Install it, or say where it is with "
+        "--executable or the environment variable SHOTPUT_SKETCH."
     )
     with pytest.raises(SceneError) as caught:
         hosts.find_executable("sketch", "/nowhere/sketch")
@@ -108,5 +107,5 @@ def test_a_host_that_is_not_there(made_up: Any, tmp_path: Path, monkeypatch: pyt
 def test_a_host_without_exporter(made_up: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, program = made_up
     monkeypatch.setenv("SHOTPUT_INTEGRATIONS", str(tmp_path / "empty"))
-    with pytest.raises(SceneError, match="^Sketch cannot export yet: shotput_sketch is not installed. Looked in "):
+    with pytest.raises(SceneError, match=r"^Sketch cannot export yet: shotput_sketch is not installed\. Looked in "):
         hosts.export_scene(scene, tmp_path / "bundle", executable=program("true"))

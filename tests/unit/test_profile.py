@@ -7,7 +7,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-
 from shotput import profile
 from shotput.errors import ProfileError
 
@@ -17,7 +16,7 @@ SCHEMA = json.loads((PROFILES / "profile.schema.json").read_text("utf-8"))
 NAMES = sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def document() -> dict[str, Any]:
     return tomllib.loads((PROFILES / "blender.toml").read_text("utf-8"))
 
@@ -56,7 +55,11 @@ BREAKS: list[tuple[Any, str, str]] = [
     (lambda d: d["host"].update(color="red"), "host.color", "is not a known key"),
     (lambda d: d["host"].update(ready="yes"), "host.ready", '"yes" is not of type boolean'),
     (lambda d: d["generations"].clear(), "generations", "is empty"),
-    (lambda d: d["generations"][1].update(qt="PyQt5"), "generations[1].qt", "'PyQt5' is not one of none, PySide2, PySide6"),
+    (
+        lambda d: d["generations"][1].update(qt="PyQt5"),
+        "generations[1].qt",
+        "'PyQt5' is not one of none, PySide2, PySide6",
+    ),
     (lambda d: d["host"].update(name="Blender"), "host.name", "'Blender' does not match ^[a-z][a-z0-9]*$"),
     (lambda d: d["tokens"].update(frame=""), "tokens.frame", "is empty"),
     (lambda d: d["tokens"].update(frame=4), "tokens.frame", "4 is not of type string"),
@@ -83,7 +86,7 @@ def test_a_broken_profile_names_file_and_findings(document: dict[str, Any], tmp_
 
 
 def test_unreadable_profiles(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="cannot be read: No such file or directory. Check the path.$"):
+    with pytest.raises(ProfileError, match=r"cannot be read: No such file or directory\. Check the path\.$"):
         profile.load(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("a = ")
     with pytest.raises(ProfileError, match=f"^The profile {tmp_path}/bad.toml cannot be understood: "):

@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from shotput.scene import (
     Dependency,
     DependencyCollection,
@@ -46,9 +45,9 @@ def test_the_expression_ends_at_the_last_frame(start: int, length: int, step: in
 
 
 def test_impossible_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="^The frame step is 0; it must be 1 or more\\.$"):
+    with pytest.raises(ValueError, match=r"^The frame step is 0; it must be 1 or more\.$"):
         FrameRange(1, 2, 0)
-    with pytest.raises(ValueError, match="^The frame range ends at 1, before its start at 5; swap the two\\.$"):
+    with pytest.raises(ValueError, match=r"^The frame range ends at 1, before its start at 5; swap the two\.$"):
         FrameRange(5, 1)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-
 from shotput import _native, hosts
 from shotput.errors import SceneError
 
@@ -32,7 +32,15 @@ def build(blender: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        command = [str(blender), "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(SCENES)]
+        command = [
+            str(blender),
+            "--background",
+            "--factory-startup",
+            "--python-exit-code",
+            "1",
+            "--python",
+            str(SCENES),
+        ]
         done = subprocess.run([*command, "--", name, str(folder)], capture_output=True, text=True, timeout=TIMEOUT)
         assert done.returncode == 0, done.stdout + done.stderr
         line = next(line for line in done.stdout.splitlines() if line.startswith("built: "))
@@ -61,7 +69,9 @@ class Bundle:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.template: dict[str, Any] = _native.parse_template((folder / "template.yaml").read_text("utf-8"))
-        self.references = _native.parse_template((folder / "asset_references.yaml").read_text("utf-8"))["assetReferences"]
+        self.references = _native.parse_template((folder / "asset_references.yaml").read_text("utf-8"))[
+            "assetReferences"
+        ]
         listed = _native.parse_template((folder / "parameter_values.yaml").read_text("utf-8"))["parameterValues"]
         self.values = {item["name"]: item["value"] for item in listed}
 
@@ -95,7 +105,9 @@ class Bundle:
         command = [_resolved(text, names) for text in (action["command"], *action["args"])]
         if probe:
             place = command.index("--")
-            read = f"import bpy, json; scene = bpy.data.scenes[{values['Scene']!r}]; print('probe:' + json.dumps({probe}))"
+            read = (
+                f"import bpy, json; scene = bpy.data.scenes[{values['Scene']!r}]; print('probe:' + json.dumps({probe}))"
+            )
             command[place:place] = ["--python-expr", read]
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=TIMEOUT)
         read_back = [line for line in done.stdout.splitlines() if line.startswith("probe:")]

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-
 from shotput import _native, hosts
 from shotput.errors import SceneError
 
@@ -13,7 +13,7 @@ from shotput.errors import SceneError
 def test_the_template_keeps_the_rules(build: Callable[..., Any], export: Callable[..., Any]) -> None:
     bundle, said = export(build("plain"))
     assert _native.check_template((bundle.folder / "template.yaml").read_text("utf-8")) == []
-    assert said["steps"] == ["Beauty", "Odd { {name}} / é"]
+    assert said["steps"] == ["Beauty", "Odd { {name} } / é"]
 
 
 def test_two_exports_are_the_same_bytes(build: Callable[..., Any], export: Callable[..., Any]) -> None:
@@ -87,7 +87,8 @@ assert isinstance(HOST, Host)
 assert HOST.scene_path() == {str(scene)!r}
 bpy.context.scene.cycles.samples = 5
 copy = HOST.save_scene({str(tmp_path / "bundle/scene/shot.blend")!r})
-print("said:" + json.dumps(exporter.export({str(tmp_path / "bundle")!r}, dict(scene_file=copy))))
+options = dict(scene_file=copy, blender_executable={str(blender)!r})
+print("said:" + json.dumps(exporter.export({str(tmp_path / "bundle")!r}, options)))
 """
     done = subprocess.run(
         [str(blender), "--background", str(scene), "--python-exit-code", "1", "--python-expr", code],
@@ -124,10 +125,14 @@ except RuntimeError as error:
         capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "said: Error: The scene was never saved, so its files have no place. Save it once, then submit." in done.stdout
+    assert (
+        "said: Error: The scene was never saved, so its files have no place. Save it once, then submit." in done.stdout
+    )
 
 
-def test_official_openjd_accepts_the_template(build: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
+def test_official_openjd_accepts_the_template(
+    build: Callable[..., Any], export: Callable[..., Any], tmp_path: Path
+) -> None:
     bundle, _ = export(build("plain"))
     command = ["uvx", "--from", "openjd-cli", "openjd", "check", "--extensions", "TASK_CHUNKING"]
     try:

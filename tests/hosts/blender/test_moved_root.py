@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -31,16 +32,26 @@ def test_moved_roots_render_equal(
     shutil.move(folder / "one", tmp_path / "assets-1" / "x")
     shutil.move(folder / "two", tmp_path / "b")
     rules = [
-        {"source_path_format": "POSIX", "source_path": str(folder / "one"), "destination_path": str(tmp_path / "assets-1/x")},
+        {
+            "source_path_format": "POSIX",
+            "source_path": str(folder / "one"),
+            "destination_path": str(tmp_path / "assets-1/x"),
+        },
         {"source_path_format": "POSIX", "source_path": str(folder / "two"), "destination_path": str(tmp_path / "b")},
-        {"source_path_format": "POSIX", "source_path": str(tmp_path / "home"), "destination_path": str(tmp_path / "away")},
+        {
+            "source_path_format": "POSIX",
+            "source_path": str(tmp_path / "home"),
+            "destination_path": str(tmp_path / "away"),
+        },
     ]
     away = bundle.run(tmp_path / "there", frames="1", rules=rules, probe=_picture(tmp_path / "away/0001.png"))
     assert away.code == 0, away.output
     assert away.probe == here.probe
 
 
-def test_a_file_that_did_not_travel_fails_the_task(build: Callable[..., Any], export: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_file_that_did_not_travel_fails_the_task(
+    build: Callable[..., Any], export: Callable[..., Any], tmp_path: Path
+) -> None:
     scene = build("linked")
     two = scene.parents[3] / "two"
     bundle, _ = export(scene, output_path=str(tmp_path / "out"))
@@ -53,8 +64,6 @@ def test_a_file_that_did_not_travel_fails_the_task(build: Callable[..., Any], ex
     ]
     assert not (tmp_path / "out").exists()
     # Allowed, it renders without; Blender shows what it lacks in pink.
-    run = bundle.run(
-        tmp_path / "again", frames="1", MissingFiles="IGNORE", probe=_picture(tmp_path / "out/0001.png")
-    )
+    run = bundle.run(tmp_path / "again", frames="1", MissingFiles="IGNORE", probe=_picture(tmp_path / "out/0001.png"))
     assert run.code == 0, run.output
     assert run.probe[1] == [[1, 0, 1], GREEN, RED]

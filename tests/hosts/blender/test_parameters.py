@@ -1,21 +1,23 @@
-"""Every parameter of the job changes what the worker renders: read back in its Blender, from pixels or from file names."""
+"""Every parameter of the job changes what the worker renders: read back in its Blender, from pixels or from file
+names."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-
 from shotput import _native
 
 PROBE = """{
     "file": bpy.data.filepath, "x": scene.render.resolution_x, "y": scene.render.resolution_y,
     "percentage": scene.render.resolution_percentage, "engine": scene.render.engine, "samples": scene.cycles.samples,
-    "camera": scene.camera.name, "format": scene.render.image_settings.file_format, "ran": bpy.data.scenes["Main"].get("ran"),
+    "camera": scene.camera.name, "format": scene.render.image_settings.file_format,
+    "ran": bpy.data.scenes["Main"].get("ran"),
     "layers": [layer.name for layer in scene.view_layers if layer.use], "frame": scene.frame_current,
 }""".replace("\n", " ")
 
@@ -63,15 +65,15 @@ def test_values_are_those_of_the_scene(plain: Any, blender: Path) -> None:
 
 
 def test_one_step_per_layer_that_is_on(plain: Any) -> None:
-    assert [step["name"] for step in plain[1].template["steps"]] == ["Beauty", "Odd { {name}} / é"]
+    assert [step["name"] for step in plain[1].template["steps"]] == ["Beauty", "Odd { {name} } / é"]
 
 
 def test_the_scene_renders_as_it_is(plain: Any, as_exported: Any) -> None:
     work, run = as_exported
     assert run.code == 0, run.output
     assert run.probe == {
-        "file": str(plain[0]), "x": 32, "y": 18, "percentage": 100, "engine": "CYCLES", "samples": 1, "camera": "Camera",
-        "format": "PNG", "ran": None, "layers": ["Beauty"], "frame": 7,
+        "file": str(plain[0]), "x": 32, "y": 18, "percentage": 100, "engine": "CYCLES", "samples": 1,
+        "camera": "Camera", "format": "PNG", "ran": None, "layers": ["Beauty"], "frame": 7,
     }  # fmt: skip
     assert sorted(path.relative_to(work / "out").as_posix() for path in (work / "out").rglob("*.*")) == [
         "Beauty/pic_03.png",
@@ -121,7 +123,9 @@ def test_frames_and_chunk_size_make_the_tasks(plain: Any) -> None:
 
     def chunks(frames: str, size: int) -> list[str]:
         own = {name: value for name, value in plain[1].values.items() if not name.startswith("deadline:")}
-        job = _native.create_job(template, {**own, "Frames": frames, "ChunkSize": size}, job_template_dir="/", current_dir="/")
+        job = _native.create_job(
+            template, {**own, "Frames": frames, "ChunkSize": size}, job_template_dir="/", current_dir="/"
+        )
         space = job.steps[0].parameter_space
         return [str(space.get(number)["Frame"]["value"]) for number in range(len(space))]
 
