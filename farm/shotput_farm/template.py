@@ -186,7 +186,7 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=None if space is None else _wire_space(raw, space),
+        parameter_space=_wire_space(raw, space) if space is not None and space.names else None,
         task_count=1 if space is None else len(space),
         dependencies=tuple(step.dependencies),
     )
