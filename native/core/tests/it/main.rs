@@ -4,3 +4,5 @@ mod attachments_download;
 mod attachments_manifest;
 mod attachments_server;
 mod attachments_upload;
+mod images;
+mod objects_sdk;
