@@ -3,3 +3,5 @@
 mod attachments_manifest;
 mod attachments_server;
 mod attachments_upload;
+#[cfg(unix)]
+mod openjd_sessions;
