@@ -366,7 +366,7 @@ class TestEnvironments:
 class TestVariables:
     def test_what_a_process_finds(self, session: Make, recorder: Recorder) -> None:
         opened = session(environment={"EXTRA": "1", "DEADLINE_JOB_ID": "job-1"}, marker="farm-1")
-        names = "EXTRA DEADLINE_JOB_ID MINE SHOTPUT_SESSION_ID SHOTPUT_SESSION_MARKER DEADLINE_SESSION_ID OPENJD_SESSION_WORKING_DIR PWD"
+        names = "EXTRA DEADLINE_JOB_ID MINE SHOTPUT_SESSION_ID SHOTPUT_SESSION_MARKER DEADLINE_SESSION_ID OPENJD_SESSION_WORKING_DIR PWD"  # noqa: E501
         opened.run_task(
             job(f'for n in {names}; do eval "echo $n=\\$$n"; done').steps[0].script, variables={"MINE": "2"}
         )
@@ -384,7 +384,7 @@ class TestVariables:
 
     def test_path_mapping(self, session: Make, recorder: Recorder) -> None:
         made = job(
-            'echo {{Param.Scene}} {{RawParam.Scene}} {{Session.HasPathMappingRules}}; cat "{{Session.PathMappingRulesFile}}"; echo',
+            'echo {{Param.Scene}} {{RawParam.Scene}} {{Session.HasPathMappingRules}}; cat "{{Session.PathMappingRulesFile}}"; echo',  # noqa: E501
             parameters={"Scene": "/mnt/show/a.blend"},
             parameterDefinitions=[{"name": "Scene", "type": "PATH"}],
         )
@@ -436,7 +436,7 @@ class TestCancel:
 
     def test_notified_process_has_its_time(self, session: Make, recorder: Recorder) -> None:
         notify = {"mode": "NOTIFY_THEN_TERMINATE", "notifyPeriodInSeconds": 60}
-        script = "trap 'cat cancel_info.json; echo; sleep 2; echo saved; exit 7' TERM; echo going; while :; do sleep 0.05; done"
+        script = "trap 'cat cancel_info.json; echo; sleep 2; echo saved; exit 7' TERM; echo going; while :; do sleep 0.05; done"  # noqa: E501
         opened = session()
         thread = self.cancel_when(opened, recorder, "going")
         result = opened.run_task(job(action(script, cancelation=notify)).steps[0].script)
@@ -466,7 +466,7 @@ class TestCancel:
 
     def test_the_whole_tree_is_gone(self, session: Make, recorder: Recorder) -> None:
         # One child in the group, one that left it, and one that even lost its parent.
-        script = "sleep 300 & echo pid $!; setsid sleep 300 & echo pid $!; (setsid sh -c 'echo pid $$; sleep 300; :' &); sleep 0.3; echo going; sleep 300"
+        script = "sleep 300 & echo pid $!; setsid sleep 300 & echo pid $!; (setsid sh -c 'echo pid $$; sleep 300; :' &); sleep 0.3; echo going; sleep 300"  # noqa: E501
         opened = session()
         thread = self.cancel_when(opened, recorder, "going")
         opened.run_task(job(script).steps[0].script)
@@ -510,7 +510,7 @@ class TestCancel:
     def test_keyboard_interrupt(self, tmp_path: Path) -> None:
         program = (
             "import sys\nfrom shotput import _native\n"
-            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"
+            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"  # noqa: E501
             " 'script': {'actions': {'onRun': {'command': 'sleep', 'args': ['300']}}}}]})\n"
             f"session = _native.Session('interrupted', session_root={str(tmp_path)!r})\n"
             "print('ready', flush=True)\n"
@@ -653,7 +653,7 @@ class TestOrphans:
     def test_processes_of_a_killed_owner_are_found_and_killed(self, tmp_path: Path) -> None:
         program = (
             "from shotput import _native\n"
-            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"
+            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"  # noqa: E501
             " 'script': {'actions': {'onRun': {'command': 'sh', 'args': ['-c', 'sleep 300 & sleep 300']}}}}]})\n"
             f"session = _native.Session('orphaned', session_root={str(tmp_path)!r}, marker='owner-of-orphans')\n"
             "session.run_task(job.steps[0].script)\n"
@@ -672,7 +672,7 @@ class TestOrphans:
     def test_an_interpreter_may_end_with_a_session_at_work(self, tmp_path: Path) -> None:
         program = (
             "import threading, time\nfrom shotput import _native\n"
-            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"
+            "job = _native.create_job({'specificationVersion': 'jobtemplate-2023-09', 'name': 'j', 'steps': [{'name': 's',"  # noqa: E501
             " 'script': {'actions': {'onRun': {'command': 'sh', 'args': ['-c', 'while :; do echo x; done']}}}}]})\n"
             f"session = _native.Session('at-exit', session_root={str(tmp_path)!r}, log=lambda lines: None)\n"
             "threading.Thread(target=session.run_task, args=(job.steps[0].script,), daemon=True).start()\n"
