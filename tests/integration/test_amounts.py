@@ -17,7 +17,8 @@ def spans(farm: Any, job_id: str) -> list[tuple[Any, Any, str]]:
 
 
 def most_at_once(found: list[tuple[Any, Any, str]]) -> int:
-    return max(sum(start <= moment < end for start, end, _ in found) for moment, _, _ in found)
+    running = [sum(1 for start, end, _ in found if start <= moment < end) for moment, _, _ in found]
+    return max(running)
 
 
 def test_tasks_of_one_core_run_beside_each_other(make_farm: Callable[..., Any], templates: Any) -> None:

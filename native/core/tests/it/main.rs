@@ -6,3 +6,5 @@ mod attachments_server;
 mod attachments_upload;
 mod images;
 mod objects_sdk;
+#[cfg(unix)]
+mod openjd_sessions;

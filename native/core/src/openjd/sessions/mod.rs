@@ -15,12 +15,14 @@
 //! Events (log lines and statuses, in their order) go through a bounded queue to a thread that calls the owner. The thread
 //! that reads a process's output never calls anybody.
 
+mod actions;
 mod command;
 mod directives;
 mod events;
 mod files;
 mod orphans;
 mod process;
+mod runs;
 mod session;
 mod symbols;
 
