@@ -21,6 +21,7 @@ from shotput_farm.protocol.errors import Validation
 from shotput_farm.store import jobs, records
 
 _JOBS_KEPT: Final = 64
+_DEFINITIONS_KEPT: Final = 20_000
 
 _WIRE_KINDS: Final = {
     "INT": "int",
@@ -109,6 +110,7 @@ class Templates:
     """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
 
     def __init__(self) -> None:
+        self._definitions: dict[tuple[int, int], dict[str, Any]] = {}
         self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace | None]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -122,7 +124,18 @@ class Templates:
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
-        """Return the wire definitions of session actions."""
+        """Return the wire definitions of session actions. They never change, and are not to be changed."""
+        # A worker is told its whole queue with every answer, so the same definitions are asked for again and again.
+        kept = self._definitions
+        missing = [action for action in actions if (action["session_seq"], action["number"]) not in kept]
+        if len(kept) > _DEFINITIONS_KEPT:
+            kept = self._definitions = {}
+            missing = list(actions)
+        made = self._define(db, missing)
+        kept.update(((a["session_seq"], a["number"]), one) for a, one in zip(missing, made, strict=True))
+        return [kept[action["session_seq"], action["number"]] for action in actions]
+
+    def _define(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
         definitions: list[dict[str, Any]] = []
         steps: dict[int, sqlite3.Row] = {}
         for action in actions:
