@@ -6,6 +6,7 @@ parameter spaces are kept for the jobs that were used last. Whether a template i
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 import threading
@@ -81,6 +82,7 @@ def decode(
         decoded = _native.decode_job_template(template)
         around = [_native.decode_environment_template(text) for text in environment_templates]
         job = _native.create_job(decoded, _plain(values), environment_templates=[*around])
+        spaces = _spaces(job, decoded.document, values, around)
     except TemplateError as error:
         raise _invalid(error) from error
     document = decoded.document
@@ -94,7 +96,9 @@ def decode(
         parameters={name: _wire(value) for name, value in job.parameters.items()},
         parameter_definitions=definitions + list(document.get("parameterDefinitions") or ()),
         environments=[{"name": item["name"], "template": item} for item in entered],
-        steps=tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps, strict=True)),
+        steps=tuple(
+            _step(raw, step, space) for raw, step, space in zip(document["steps"], job.steps, spaces, strict=True)
+        ),
     )
 
 
@@ -182,15 +186,37 @@ def task_id(step_id: str, ordinal: int) -> str:
 def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace | None]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
-    environments = json.loads(document["queue_environments"])
-    job = _native.create_job(document["template"], _plain(values), environment_templates=environments)
-    rows = jobs.steps(db, job_seq)
-    return {row["seq"]: step.parameter_space for row, step in zip(rows, job.steps, strict=True)}
+    around = [_native.decode_environment_template(text) for text in json.loads(document["queue_environments"])]
+    template = _native.decode_job_template(document["template"])
+    job = _native.create_job(template, _plain(values), environment_templates=[*around])
+    spaces = _spaces(job, template.document, values, around)
+    return {row["seq"]: space for row, space in zip(jobs.steps(db, job_seq), spaces, strict=True)}
 
 
-def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
+def _spaces(
+    job: _native.Job,
+    document: dict[str, Any],
+    values: Mapping[str, Mapping[str, Any]],
+    around: Sequence[_native.EnvironmentTemplate],
+) -> list[_native.ParameterSpace | None]:
+    """Return the parameter spaces of a job's steps.
+
+    Chunks that are to adapt to a run time get their default size for as long as the farm cuts chunks when a job is made
+    and not when a worker asks: the space of such a step has a task for each frame, not for each chunk.
+    """
+    spaces: list[_native.ParameterSpace | None] = [step.parameter_space for step in job.steps]
+    if not any(space is not None and space.is_adaptive for space in spaces):
+        return spaces
+    fixed = copy.deepcopy(document)
+    for step in fixed["steps"]:
+        for definition in (step.get("parameterSpace") or {}).get("taskParameterDefinitions") or ():
+            (definition.get("chunks") or {}).pop("targetRuntimeSeconds", None)
+    again = _native.create_job(fixed, _plain(values), environment_templates=[*around])
+    return [step.parameter_space for step in again.steps]
+
+
+def _step(raw: dict[str, Any], step: _native.Step, space: _native.ParameterSpace | None) -> DecodedStep:
     requirements = step.host_requirements or {}
-    space = step.parameter_space
     return DecodedStep(
         name=step.name,
         description=raw.get("description"),
@@ -199,7 +225,7 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=None if space is None else _wire_space(raw, space),
+        parameter_space=_wire_space(raw, step.parameter_space) if "parameterSpace" in raw else None,
         task_count=1 if space is None else len(space),
         dependencies=tuple(step.dependencies),
     )
