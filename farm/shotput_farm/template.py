@@ -115,7 +115,7 @@ class Templates:
 
     def __init__(self) -> None:
         self._definitions: dict[tuple[int, int], dict[str, Any]] = {}
-        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace | None]] = OrderedDict()
+        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace]] = OrderedDict()
         self._lock = threading.Lock()
 
     def parameters(
@@ -123,8 +123,6 @@ class Templates:
     ) -> list[dict[str, dict[str, Any]]]:
         """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
         space = self._space(db, step["job_seq"], step["seq"])
-        if space is None:
-            return [{} for _ in ordinals]
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
@@ -164,9 +162,9 @@ class Templates:
             definitions.append({kind: body})
         return definitions
 
-    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace | None:
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
         with self._lock:
-            found: dict[int, _native.ParameterSpace | None] | None = self._spaces.get(job_seq)
+            found: dict[int, _native.ParameterSpace] | None = self._spaces.get(job_seq)
             if found is not None:
                 self._spaces.move_to_end(job_seq)
         if found is None:
@@ -183,7 +181,7 @@ def task_id(step_id: str, ordinal: int) -> str:
     return f"task-{step_id[5:]}-{ordinal}"
 
 
-def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace | None]:
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
     around = [_native.decode_environment_template(text) for text in json.loads(document["queue_environments"])]
@@ -198,14 +196,14 @@ def _spaces(
     document: dict[str, Any],
     values: Mapping[str, Mapping[str, Any]],
     around: Sequence[_native.EnvironmentTemplate],
-) -> list[_native.ParameterSpace | None]:
+) -> list[_native.ParameterSpace]:
     """Return the parameter spaces of a job's steps.
 
     Chunks that are to adapt to a run time get their default size for as long as the farm cuts chunks when a job is made
     and not when a worker asks: the space of such a step has a task for each frame, not for each chunk.
     """
-    spaces: list[_native.ParameterSpace | None] = [step.parameter_space for step in job.steps]
-    if not any(space is not None and space.is_adaptive for space in spaces):
+    spaces = [step.parameter_space for step in job.steps]
+    if not any(space.is_adaptive for space in spaces):
         return spaces
     fixed = copy.deepcopy(document)
     for step in fixed["steps"]:
@@ -215,7 +213,7 @@ def _spaces(
     return [step.parameter_space for step in again.steps]
 
 
-def _step(raw: dict[str, Any], step: _native.Step, space: _native.ParameterSpace | None) -> DecodedStep:
+def _step(raw: dict[str, Any], step: _native.Step, space: _native.ParameterSpace) -> DecodedStep:
     requirements = step.host_requirements or {}
     return DecodedStep(
         name=step.name,
@@ -226,7 +224,7 @@ def _step(raw: dict[str, Any], step: _native.Step, space: _native.ParameterSpace
             "attributes": list(requirements.get("attributes") or ()),
         },
         parameter_space=_wire_space(raw, step.parameter_space) if "parameterSpace" in raw else None,
-        task_count=1 if space is None else len(space),
+        task_count=len(space),
         dependencies=tuple(step.dependencies),
     )
 
