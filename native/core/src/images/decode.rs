@@ -105,7 +105,8 @@ fn read_exr(path: &Path) -> Result<DynamicImage> {
         pixels.push(to_u16(alpha));
     }
     let (width, height) = (edge(width), edge(height));
-    let image = ImageBuffer::from_raw(width, height, pixels).ok_or_else(|| refuse(&"its size does not fit its data"))?;
+    let image =
+        ImageBuffer::from_raw(width, height, pixels).ok_or_else(|| refuse(&"its size does not fit its data"))?;
     let image = DynamicImage::ImageRgba16(image);
     Ok(if channels.alpha.is_some() { image } else { DynamicImage::ImageRgb16(image.into_rgb16()) })
 }

@@ -1,4 +1,4 @@
-"""Signed requests written byte by byte, for what no S3 client would send."""
+"""Clients of S3 for tests: boto3 as users set it up, and signed requests byte by byte for what no client would send."""
 
 from __future__ import annotations
 
@@ -9,10 +9,71 @@ import socket
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
 TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+BUCKET = "shotput-local"
+KEY, SECRET = "AKIDTEST", "secret of the tests"
+MEBIBYTE = 1024 * 1024
+
+
+def client(endpoint: str, key: str = KEY, secret: str = SECRET, token: str | None = None, **config: Any) -> Any:
+    """boto3 as a user sets it up for an endpoint of their own; fails at once instead of trying again."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        region_name="us-west-2",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **config),
+    )
+
+
+def refused(call: Any, **arguments: Any) -> tuple[str, int, str]:
+    """Code, status and message of the error that a call ends with."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    response = caught.value.response
+    error = response["Error"]
+    return error["Code"], response["ResponseMetadata"]["HTTPStatusCode"], error.get("Message", "")
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def keys(s3: Any, **arguments: Any) -> list[str]:
+    """All keys, through all pages."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, **arguments)
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+
+def begin(s3: Any, **arguments: Any) -> str:
+    """Begins a multipart upload of the key ``big``; its id."""
+    return str(s3.create_multipart_upload(Bucket=BUCKET, Key="big", **arguments)["UploadId"])
+
+
+def part(s3: Any, upload: str, number: int, body: bytes, **arguments: Any) -> dict[str, Any]:
+    """Uploads a part; how completing it names it."""
+    put = s3.upload_part(Bucket=BUCKET, Key="big", UploadId=upload, PartNumber=number, Body=body, **arguments)
+    named = {"PartNumber": number, "ETag": put["ETag"]}
+    return {**named, **{name: value for name, value in put.items() if name.startswith("Checksum")}}
+
+
+def complete(s3: Any, upload: str, parts: list[dict[str, Any]], **arguments: Any) -> Any:
+    return s3.complete_multipart_upload(
+        Bucket=BUCKET, Key="big", UploadId=upload, MultipartUpload={"Parts": parts}, **arguments
+    )
 
 
 @dataclass(frozen=True)
@@ -44,7 +105,7 @@ class Raw:
     session_token: str | None = None
     skew: timedelta = field(default_factory=timedelta)
 
-    def send(
+    def request(
         self,
         method: str,
         path: str,
@@ -52,12 +113,10 @@ class Raw:
         headers: dict[str, str] | None = None,
         body: bytes = b"",
         payload: str | None = None,
-        *,
-        expect_close: bool = False,
-    ) -> Answer:
-        """Sends a request; `path` is taken as it is, already encoded."""
+    ) -> bytes:
+        """A whole request; `path` is taken as it is, already encoded."""
         url = urlsplit(self.endpoint)
-        now = datetime.now(timezone.utc) + self.skew
+        now = datetime.now(UTC) + self.skew
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         fields = {
             "host": url.netloc,
@@ -94,7 +153,20 @@ class Raw:
         )
         target = f"{path}?{query_text}" if query_text else path
         head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return exchange(self.endpoint, head.encode() + b"\r\n" + body, head_only=method == "HEAD")
+        return head.encode() + b"\r\n" + body
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        payload: str | None = None,
+    ) -> Answer:
+        """Sends a request and reads the answer."""
+        request = self.request(method, path, query, headers, body, payload)
+        return exchange(self.endpoint, request, head_only=method == "HEAD")
 
     def put_chunked(self, path: str, body: bytes, trailer: dict[str, str], announced: str, **headers: str) -> Answer:
         """Puts a body as aws-chunked with a trailer behind it."""
@@ -134,11 +206,11 @@ def exchange(endpoint: str, request: bytes, *, head_only: bool = False) -> Answe
             return Answer(status, headers, read_body(stream, headers))
 
 
-def read_body(stream, headers: dict[str, str]) -> bytes:  # type: ignore[no-untyped-def]
+def read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
     if headers.get("transfer-encoding") == "chunked":
         body = b""
         while size := int(stream.readline(), 16):
             body += stream.read(size)
             stream.readline()
         return body
-    return bytes(stream.read(int(headers.get("content-length", 0))))
+    return stream.read(int(headers.get("content-length", 0)))
