@@ -342,20 +342,19 @@ def log_configuration(farm_id: str, queue_id: str, session_id: str) -> dict[str,
 
 
 def _seat(tx: Transaction, session: sqlite3.Row) -> Seat:
-    actions = session_rows.open_actions(tx.db, session["seq"])
+    waiting, queued, canceling = session_rows.load(tx.db, session["seq"])
     job = records.by_seq(tx.db, "job", session["job_seq"])
-    # A session with actions that are being canceled is over as soon as the worker says so.
-    canceling = any(action["status"] == "CANCELING" for action in actions)
     return Seat(
         key=session["seq"],
         job=session["job_seq"],
         step=session["step_seq"],
         priority=job["priority"],
         reserved=json.loads(session["reserved"]),
-        queued=sum(action["kind"] == "taskRun" for action in actions),
-        busy=bool(actions),
+        queued=queued,
+        busy=waiting > 0,
         seconds=(tx.now - session["started_at"]) / 1000,
-        closing=canceling or session["lifecycle_status"] != "STARTED",
+        # A session with actions that are being canceled is over as soon as the worker says so.
+        closing=canceling > 0 or session["lifecycle_status"] != "STARTED",
     )
 
 

@@ -6,6 +6,7 @@ parameter spaces are kept for the jobs that were used last. Whether a template i
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 import threading
@@ -21,6 +22,7 @@ from shotput_farm.protocol.errors import Validation
 from shotput_farm.store import jobs, records
 
 _JOBS_KEPT: Final = 64
+_DEFINITIONS_KEPT: Final = 20_000
 
 _WIRE_KINDS: Final = {
     "INT": "int",
@@ -80,6 +82,7 @@ def decode(
         decoded = _native.decode_job_template(template)
         around = [_native.decode_environment_template(text) for text in environment_templates]
         job = _native.create_job(decoded, _plain(values), environment_templates=[*around])
+        spaces = _spaces(job, decoded.document, values, around)
     except TemplateError as error:
         raise _invalid(error) from error
     document = decoded.document
@@ -93,7 +96,9 @@ def decode(
         parameters={name: _wire(value) for name, value in job.parameters.items()},
         parameter_definitions=definitions + list(document.get("parameterDefinitions") or ()),
         environments=[{"name": item["name"], "template": item} for item in entered],
-        steps=tuple(_step(raw, step) for raw, step in zip(document["steps"], job.steps, strict=True)),
+        steps=tuple(
+            _step(raw, step, space) for raw, step, space in zip(document["steps"], job.steps, spaces, strict=True)
+        ),
     )
 
 
@@ -109,7 +114,8 @@ class Templates:
     """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace | None]] = OrderedDict()
+        self._definitions: dict[tuple[int, int], dict[str, Any]] = {}
+        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace]] = OrderedDict()
         self._lock = threading.Lock()
 
     def parameters(
@@ -117,12 +123,21 @@ class Templates:
     ) -> list[dict[str, dict[str, Any]]]:
         """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
         space = self._space(db, step["job_seq"], step["seq"])
-        if space is None:
-            return [{} for _ in ordinals]
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
-        """Return the wire definitions of session actions."""
+        """Return the wire definitions of session actions. They never change, and are not to be changed."""
+        # A worker is told its whole queue with every answer, so the same definitions are asked for again and again.
+        kept = self._definitions
+        missing = [action for action in actions if (action["session_seq"], action["number"]) not in kept]
+        if len(kept) > _DEFINITIONS_KEPT:
+            kept = self._definitions = {}
+            missing = list(actions)
+        made = self._define(db, missing)
+        kept.update(((a["session_seq"], a["number"]), one) for a, one in zip(missing, made, strict=True))
+        return [kept[action["session_seq"], action["number"]] for action in actions]
+
+    def _define(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
         definitions: list[dict[str, Any]] = []
         steps: dict[int, sqlite3.Row] = {}
         for action in actions:
@@ -147,9 +162,9 @@ class Templates:
             definitions.append({kind: body})
         return definitions
 
-    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace | None:
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
         with self._lock:
-            found: dict[int, _native.ParameterSpace | None] | None = self._spaces.get(job_seq)
+            found: dict[int, _native.ParameterSpace] | None = self._spaces.get(job_seq)
             if found is not None:
                 self._spaces.move_to_end(job_seq)
         if found is None:
@@ -166,18 +181,40 @@ def task_id(step_id: str, ordinal: int) -> str:
     return f"task-{step_id[5:]}-{ordinal}"
 
 
-def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace | None]:
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
-    environments = json.loads(document["queue_environments"])
-    job = _native.create_job(document["template"], _plain(values), environment_templates=environments)
-    rows = jobs.steps(db, job_seq)
-    return {row["seq"]: step.parameter_space for row, step in zip(rows, job.steps, strict=True)}
+    around = [_native.decode_environment_template(text) for text in json.loads(document["queue_environments"])]
+    template = _native.decode_job_template(document["template"])
+    job = _native.create_job(template, _plain(values), environment_templates=[*around])
+    spaces = _spaces(job, template.document, values, around)
+    return {row["seq"]: space for row, space in zip(jobs.steps(db, job_seq), spaces, strict=True)}
 
 
-def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
+def _spaces(
+    job: _native.Job,
+    document: dict[str, Any],
+    values: Mapping[str, Mapping[str, Any]],
+    around: Sequence[_native.EnvironmentTemplate],
+) -> list[_native.ParameterSpace]:
+    """Return the parameter spaces of a job's steps.
+
+    Chunks that are to adapt to a run time get their default size for as long as the farm cuts chunks when a job is made
+    and not when a worker asks: the space of such a step has a task for each frame, not for each chunk.
+    """
+    spaces = [step.parameter_space for step in job.steps]
+    if not any(space.is_adaptive for space in spaces):
+        return spaces
+    fixed = copy.deepcopy(document)
+    for step in fixed["steps"]:
+        for definition in (step.get("parameterSpace") or {}).get("taskParameterDefinitions") or ():
+            (definition.get("chunks") or {}).pop("targetRuntimeSeconds", None)
+    again = _native.create_job(fixed, _plain(values), environment_templates=[*around])
+    return [step.parameter_space for step in again.steps]
+
+
+def _step(raw: dict[str, Any], step: _native.Step, space: _native.ParameterSpace) -> DecodedStep:
     requirements = step.host_requirements or {}
-    space = step.parameter_space
     return DecodedStep(
         name=step.name,
         description=raw.get("description"),
@@ -186,8 +223,8 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=_wire_space(raw, space) if space is not None and space.names else None,
-        task_count=1 if space is None else len(space),
+        parameter_space=_wire_space(raw, step.parameter_space) if "parameterSpace" in raw else None,
+        task_count=len(space),
         dependencies=tuple(step.dependencies),
     )
 

@@ -40,9 +40,20 @@ def open_on_step(db: sqlite3.Connection, step_seq: int, job_seq: int) -> int:
 def open_actions(db: sqlite3.Connection, session_seq: int) -> list[sqlite3.Row]:
     """Return a session's actions that wait for a result, in order."""
     return db.execute(
-        "SELECT * FROM session_action INDEXED BY session_action_open WHERE open_session = ? ORDER BY number",
+        "SELECT session_seq, number, kind, step_seq, ordinal, environment_id, status, started_at"
+        " FROM session_action INDEXED BY session_action_open WHERE open_session = ? ORDER BY number",
         (session_seq,),
     ).fetchall()
+
+
+def load(db: sqlite3.Connection, session_seq: int) -> tuple[int, int, int]:
+    """Return how many of a session's actions wait for a result: all, those that run a task, those being canceled."""
+    row = db.execute(
+        "SELECT count(*), total(kind = 'taskRun'), total(status = 'CANCELING')"
+        " FROM session_action INDEXED BY session_action_open WHERE open_session = ?",
+        (session_seq,),
+    ).fetchone()
+    return int(row[0]), int(row[1]), int(row[2])
 
 
 def environments(db: sqlite3.Connection, session_seq: int) -> list[sqlite3.Row]:

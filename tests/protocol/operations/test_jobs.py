@@ -20,8 +20,8 @@ def step(name: str = "Render", frames: str | None = None, **more: Any) -> dict[s
     return body
 
 
-def chunked(frames: str, count: int, constraint: str) -> dict[str, Any]:
-    chunks = {"defaultTaskCount": count, "rangeConstraint": constraint}
+def chunked(frames: str, count: int, constraint: str, seconds: int = 0) -> dict[str, Any]:
+    chunks = {"defaultTaskCount": count, "rangeConstraint": constraint, "targetRuntimeSeconds": seconds}
     definition = {"name": "Frame", "type": "CHUNK[INT]", "range": frames, "chunks": chunks}
     body = {"name": "Render", "script": TRUE, "parameterSpace": {"taskParameterDefinitions": [definition]}}
     return {"extensions": ["TASK_CHUNKING"], "steps": [body]}
@@ -127,21 +127,28 @@ def test_parameters_of_a_job_and_its_copy(served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "count", "constraint"),
-    [("1-10", 4, "CONTIGUOUS"), ("1-4,10-13", 3, "CONTIGUOUS"), ("1-10:3", 2, "NONCONTIGUOUS")],
+    ("frames", "count", "constraint", "seconds"),
+    [
+        ("1-10", 4, "CONTIGUOUS", 0),
+        ("1-4,10-13", 3, "CONTIGUOUS", 0),
+        ("1-10:3", 2, "NONCONTIGUOUS", 0),
+        ("1-10", 4, "CONTIGUOUS", 60),
+    ],
 )
-def test_chunks_hold_every_frame_once(served: Any, frames: str, count: int, constraint: str) -> None:
-    job = served.submit(chunked(frames, count, constraint))
+def test_chunks_hold_every_frame_once(served: Any, frames: str, count: int, constraint: str, seconds: int) -> None:
+    job = served.submit(chunked(frames, count, constraint, seconds))
     (render,) = served.call.list_steps(**job)["steps"]
     tasks = served.call.list_tasks(**job, stepId=render["stepId"])["tasks"]
     chunks = [task["parameters"]["Frame"]["chunkInt"] for task in tasks]
     wanted = {"1-10": range(1, 11), "1-4,10-13": [*range(1, 5), *range(10, 14)], "1-10:3": range(1, 11, 3)}[frames]
     assert [frame for chunk in chunks for frame in expand(chunk)] == list(wanted)
     assert all(len(expand(chunk)) <= count for chunk in chunks)
+    assert len(chunks) < len(wanted)
     if constraint == "CONTIGUOUS":
         assert all(expand(chunk) == list(range(expand(chunk)[0], expand(chunk)[-1] + 1)) for chunk in chunks)
     parameter = served.call.get_step(**job, stepId=render["stepId"])["parameterSpace"]["parameters"][0]
     assert parameter["chunks"]["defaultTaskCount"] == count
+    assert parameter["chunks"].get("targetRuntimeSeconds", 0) == seconds
     assert (parameter["type"], parameter["chunks"]["rangeConstraint"]) == ("CHUNK_INT", constraint)
     assert served.worker().run_out() == len(chunks)
     assert served.call.get_job(**job)["taskRunStatus"] == "SUCCEEDED"
