@@ -3,3 +3,6 @@
 mod attachments_manifest;
 mod attachments_server;
 mod attachments_upload;
+mod client_config;
+mod client_server;
+mod client_service;
