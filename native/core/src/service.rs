@@ -93,7 +93,7 @@ impl Service {
         }
     }
 
-    fn failure<E>(&self, operation: &str, err: &SdkError<E, HttpResponse>, heard: Option<(u16, Vec<u8>)>) -> CoreError
+    fn failure<E>(&self, operation: &str, err: &SdkError<E, HttpResponse>, heard: Option<Heard>) -> CoreError
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -208,9 +208,12 @@ pub fn block_on<T>(token: &CancellationToken, work: impl Future<Output = Result<
     outcome
 }
 
-/// The last answer that came over the wire: status and body.
+/// An answer as it came over the wire: status and body.
+type Heard = (u16, Vec<u8>);
+
+/// The last answer, filled while the call is on its way.
 #[derive(Debug, Clone, Default)]
-struct Answer(Arc<Mutex<Option<(u16, Vec<u8>)>>>);
+struct Answer(Arc<Mutex<Option<Heard>>>);
 
 /// Listens to the wire and puts the last touch on requests.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::attachments::grouping::{self, Prepared, References};
-use crate::attachments::progress::Progress;
+use crate::attachments::progress::OnProgress;
 use crate::attachments::s3::S3Access;
 use crate::attachments::upload::{self, Destination, FileSystem, UploadOptions};
 use crate::bundle::parameters::{self, Parameter};
@@ -29,19 +29,26 @@ pub use params::{Params, Submission};
 /// The service takes no job with more asset roots.
 const MAX_ROOTS: usize = 10;
 
+/// Takes a line for a person.
+pub type OnPrint<'a> = Option<&'a (dyn Fn(&str) + Send + Sync)>;
+/// Answers a question that comes with its answer by default.
+pub type OnConfirm<'a> = Option<&'a (dyn Fn(&str, bool) -> bool + Send + Sync)>;
+/// Says whether to go on.
+pub type OnContinue<'a> = Option<&'a (dyn Fn() -> bool + Send + Sync)>;
+
 /// How a submission talks to its caller. What is missing is not called.
 #[derive(Default)]
 pub struct Callbacks<'a> {
     /// A line for a person.
-    pub on_print: Option<&'a (dyn Fn(&str) + Send + Sync)>,
+    pub on_print: OnPrint<'a>,
     /// Progress of hashing; `false` cancels.
-    pub on_hashing_progress: Option<&'a (dyn Fn(Progress) -> bool + Send + Sync)>,
+    pub on_hashing_progress: OnProgress<'a>,
     /// Progress of the upload; `false` cancels.
-    pub on_upload_progress: Option<&'a (dyn Fn(Progress) -> bool + Send + Sync)>,
+    pub on_upload_progress: OnProgress<'a>,
     /// A question with its answer by default; `false` declines. Without it the default holds.
-    pub on_confirm: Option<&'a (dyn Fn(&str, bool) -> bool + Send + Sync)>,
+    pub on_confirm: OnConfirm<'a>,
     /// Asked before each look at the created job; `false` stops waiting.
-    pub on_continue: Option<&'a (dyn Fn() -> bool + Send + Sync)>,
+    pub on_continue: OnContinue<'a>,
 }
 
 impl Callbacks<'_> {

@@ -620,6 +620,8 @@ def mean_difference(a: str | PathLike[str], b: str | PathLike[str]) -> float:
     """The mean absolute difference of all pixels and channels as seen on a screen: 0 (equal) to 1 (black against white).
 
     Alpha counts when either image has it. ``ImageError`` when the sizes differ.
+    """
+
 # --- Open Job Description: sessions ---
 
 @final

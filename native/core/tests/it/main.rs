@@ -4,6 +4,9 @@ mod attachments_download;
 mod attachments_manifest;
 mod attachments_server;
 mod attachments_upload;
+mod client_config;
+mod client_server;
+mod client_service;
 mod images;
 mod objects_sdk;
 #[cfg(unix)]
