@@ -93,13 +93,8 @@ fn upload_snapshot(
         let target = block_on(&token, target.resolve())?;
         let access = block_on(&token, S3Access::of_target(&target))?;
         let manifest = Manifest::decode(&manifest, "given to upload_snapshot")?;
-        let destination = Destination {
-            access,
-            bucket,
-            root_prefix,
-            farm_id: target.farm_id,
-            queue_id: target.queue_id,
-        };
+        let destination =
+            Destination { access, bucket, root_prefix, farm_id: target.farm_id, queue_id: target.queue_id };
         let options = UploadOptions { cache_dir: cache_dir.as_deref(), force_s3_check, ..UploadOptions::default() };
         let on_progress = |progress: Progress| callback.call(&progress);
         upload::upload_snapshot(&root, &manifest, &destination, &options, Some(&on_progress), &token)

@@ -265,11 +265,12 @@ def create_job_from_job_bundle(
 
 # --- job attachments --------------------------------------------------------------------------------------------------
 # `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",
-# "progress": 0..100, "transferRate": bytes/s, "progressMessage": str, "processedFiles", "processedBytes", "skippedFiles",
-# "totalFiles", "totalBytes": int}: at most once a second or every 50 files, and with 100.0 at the end, also when nothing is
-# to do. A falsy answer cancels (`DeadlineOperationCanceled`); what it raises comes out of the call. Statistics are
-# {"total_time": s, "total_files", "total_bytes", "processed_files", "processed_bytes", "skipped_files", "skipped_bytes": int,
-# "transfer_rate": bytes/s}. All raise `AttachmentsError` with one sentence when a disk or a store fails.
+# "progress": 0..100, "transferRate": bytes/s, "progressMessage": str, "processedFiles", "processedBytes",
+# "skippedFiles", "totalFiles", "totalBytes": int}: at most once a second or every 50 files, and with 100.0 at the
+# end, also when nothing is to do. A falsy answer cancels (`DeadlineOperationCanceled`); what it raises comes out of
+# the call. Statistics are {"total_time": s, "total_files", "total_bytes", "processed_files", "processed_bytes",
+# "skipped_files", "skipped_bytes": int, "transfer_rate": bytes/s}. All raise `AttachmentsError` with one sentence
+# when a disk or a store fails.
 
 def snapshot(
     root: str | PathLike[str],
@@ -281,8 +282,9 @@ def snapshot(
     """Hash all files below ``root``, or some: ``{"manifest": bytes | None, "statistics": {...}}``.
 
     ``manifest`` is the canonical text of a 2023-03-03 manifest; ``None`` when there is no file. ``cache_dir`` holds
-    ``hash_cache.db``, which is shared with the official client; without it every file is read. Relative ``paths`` are below
-    ``root``. Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that leads out of it.
+    ``hash_cache.db``, which is shared with the official client; without it every file is read. Relative ``paths`` are
+    below ``root``. Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that
+    leads out of it.
     """
 
 def upload_snapshot(
@@ -298,8 +300,9 @@ def upload_snapshot(
 ) -> dict[str, Any]:
     """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
 
-    ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the store all
-    the same. A file that changed since it was hashed is an error. What an earlier call sent, killed or not, is not sent again.
+    ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the
+    store all the same. A file that changed since it was hashed is an error. What an earlier call sent, killed or not,
+    is not sent again.
     """
 
 def download_job_outputs(
@@ -307,14 +310,15 @@ def download_job_outputs(
 ) -> dict[str, Any]:
     """Bring the outputs of a job, step or task home.
 
-    ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map`` ({original root:
-    local folder}; other roots are used as they are), ``conflict_resolution`` (``SKIP``, ``OVERWRITE``, ``CREATE_COPY``, the
-    default), ``target``, ``bucket`` with ``root_prefix`` (else the queue's, read with the rights of the queue's role).
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map``
+    ({original root: local folder}; other roots are used as they are), ``conflict_resolution`` (``SKIP``,
+    ``OVERWRITE``, ``CREATE_COPY``, the default), ``target``, ``bucket`` with ``root_prefix`` (else the queue's, read
+    with the rights of the queue's role).
 
-    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}}``. A file that is in place
-    already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again to go on after a
-    failure. Partial files are never visible under their name, contents are held to their hashes, and a manifest that leads
-    out of its root is refused before anything is written.
+    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}}``. A file that is
+    in place already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again
+    to go on after a failure. Partial files are never visible under their name, contents are held to their hashes, and
+    a manifest that leads out of its root is refused before anything is written.
     """
 
 def sync_inputs(
@@ -322,9 +326,10 @@ def sync_inputs(
 ) -> dict[str, Any]:
     """For a worker: bring a job's inputs, and the outputs of steps, into a session's folder.
 
-    ``params``: ``farm_id``, ``queue_id``, ``job_id``, ``bucket``, ``root_prefix``, ``target``, ``session_dir``, ``attachments``
-    (the job's, as on the wire), ``step_ids`` (steps whose outputs are needed), ``path_mapping_rules`` (those of storage
-    profiles), ``snapshot`` (from the last call for this session). Files are copies, so that a task may write into them.
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, ``bucket``, ``root_prefix``, ``target``, ``session_dir``,
+    ``attachments`` (the job's, as on the wire), ``step_ids`` (steps whose outputs are needed), ``path_mapping_rules``
+    (those of storage profiles), ``snapshot`` (from the last call for this session). Files are copies, so that a task
+    may write into them.
 
     Returns ``{"path_mapping_rules": [{"source_path_format": "POSIX" | "WINDOWS", "source_path", "destination_path"}],
     "statistics": {...}, "snapshot": <for the next call>}``.
@@ -335,11 +340,11 @@ def sync_outputs(
 ) -> dict[str, Any]:
     """For a worker: store what is new or changed in the job's output folders since the last call for this session.
 
-    ``params``: as for ``sync_inputs``, and ``step_id``, ``task_id`` (None for a chunk), ``session_action_id``, ``started_at``
-    (of the action, seconds since 1970).
+    ``params``: as for ``sync_inputs``, and ``step_id``, ``task_id`` (None for a chunk), ``session_action_id``,
+    ``started_at`` (of the action, seconds since 1970).
 
-    Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot": ...}``,
-    with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
+    Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot":
+    ...}``, with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
     """
 
 # --- Open Job Description: templates, jobs, parameter spaces ---

@@ -285,8 +285,9 @@ def test_a_full_disk_of_the_store_is_one_sentence(small_disk: Path, tmp_path: Pa
             _native.upload_snapshot(root, manifest, **place)
         (digest,) = [item["hash"] for item in json.loads(manifest)["paths"] if item["path"] == "too large"]
         assert str(caught.value) == (
-            f"Cannot upload {root}/too large to s3://{BUCKET}/{PREFIX}/Data/{digest}.xxh128: no space is left on the disk "
-            f"of the object store at {store.endpoint}. Free some and try again; what is already there is not sent twice."
+            f"Cannot upload {root}/too large to s3://{BUCKET}/{PREFIX}/Data/{digest}.xxh128: no space is left on the "
+            f"disk of the object store at {store.endpoint}. Free some and try again; what is already there is not sent "
+            "twice."
         )
         # What fits is there and whole, and nothing half-written takes room.
         (root / "too large").unlink()

@@ -22,7 +22,7 @@ use super::manifest::{Entry, Manifest};
 use super::paths::{Root, disk_fault};
 use super::progress::Tracker;
 use super::s3::Fault;
-use super::upload::Store;
+use super::store::Store;
 use crate::{CoreError, Result};
 
 /// Files up to this size are fetched whole; larger ones as a stream that can go on later.
@@ -214,7 +214,11 @@ fn part_path(task: &Task) -> PathBuf {
 }
 
 /// The bytes of an object from `start` on; an object of the old layout, without suffix, is found too.
-async fn open(store: &Store, task: &Task, start: u64) -> Result<aws_smithy_runtime_api::client::orchestrator::HttpResponse> {
+async fn open(
+    store: &Store,
+    task: &Task,
+    start: u64,
+) -> Result<aws_smithy_runtime_api::client::orchestrator::HttpResponse> {
     let key = store.data_key(&task.entry.hash);
     let mut result = store.bucket.get(&key, start).await;
     if result.as_ref().is_err_and(Fault::is_missing) {

@@ -165,7 +165,9 @@ pub fn prepare(
     for path in given(&references.referenced_paths) {
         referenced.insert(normalize(path)?);
     }
-    if !findings.folders.is_empty() || (require_paths_exist && !(findings.missing.is_empty() && findings.links.is_empty())) {
+    if !findings.folders.is_empty()
+        || (require_paths_exist && !(findings.missing.is_empty() && findings.links.is_empty()))
+    {
         return Err(findings.into_error(require_paths_exist));
     }
     for path in findings.missing {

@@ -171,7 +171,8 @@ pub(crate) fn hash_files(paths: &[&Path], cache_dir: Option<&Path>, tracker: &Tr
         for (file, result) in receiver {
             match result {
                 Ok((hash, modified)) => {
-                    let row = HashRow { path: file.key.clone(), hash: hash.hash.clone(), modified: modified_text(modified) };
+                    let row =
+                        HashRow { path: file.key.clone(), hash: hash.hash.clone(), modified: modified_text(modified) };
                     rows.push(row);
                     results[file.index] = Some(hash);
                 }
@@ -219,7 +220,12 @@ fn hash_stable(
             let (hash, length) = hash_open_file(&mut file, buffer, &mut on_bytes)?;
             let after = file.metadata()?;
             let modified = before.modified()?;
-            Ok((hash, modified, length, length == before.len() && after.modified()? == modified && after.len() == length))
+            Ok((
+                hash,
+                modified,
+                length,
+                length == before.len() && after.modified()? == modified && after.len() == length,
+            ))
         };
         let (hash, modified, length, stable) = read().map_err(|err: io::Error| unreadable(path, &err))?;
         let Some(hash) = hash else { return Err(tracker.canceled()) };

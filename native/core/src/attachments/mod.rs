@@ -14,6 +14,7 @@ pub mod outputs;
 pub mod paths;
 pub mod progress;
 pub mod s3;
+pub(crate) mod store;
 pub mod sync;
 pub mod upload;
 

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::hash::{Hasher, read_full, unreadable};
 use super::progress::Tracker;
 use super::s3::{Bucket, Fault, Put, PutOptions, encode_key};
-use super::upload::{Item, changed};
+use super::store::{Item, changed};
 use crate::{CoreError, Result};
 
 const MIN_PART: u64 = 16 * 1024 * 1024;
@@ -47,8 +47,7 @@ fn crc32(bytes: &[u8]) -> String {
 
 /// Sends one large object.
 pub(crate) async fn upload(bucket: &Arc<Bucket>, item: &Item, tracker: &Tracker<'_>) -> Result<()> {
-    let explain =
-        |fault: Fault| bucket.explain(&format!("upload {} to", item.path.display()), &item.key, &fault);
+    let explain = |fault: Fault| bucket.explain(&format!("upload {} to", item.path.display()), &item.key, &fault);
     let (upload_id, known) = match resumable(bucket, item).await.map_err(explain)? {
         Some(found) => found,
         None => (create(bucket, item).await.map_err(explain)?, HashMap::new()),
@@ -151,9 +150,9 @@ async fn send_parts(
         let Some(body) = reader.next().await? else { break };
         let checksum = crc32(&body);
         let length = body.len() as u64;
-        let kept = known.remove(&number).filter(|part| {
-            part.size == length && (part.checksum.is_empty() || part.checksum == checksum)
-        });
+        let kept = known
+            .remove(&number)
+            .filter(|part| part.size == length && (part.checksum.is_empty() || part.checksum == checksum));
         if let Some(part) = kept {
             tracker.bytes(length);
             parts.push(Part { checksum, ..part });

@@ -13,7 +13,8 @@ use super::download::{Conflict, fetch};
 use super::manifest::{Entry, Manifest};
 use super::progress::{OnProgress, Statistics, Status, Tracker};
 use super::s3::S3Access;
-use super::upload::{Store, stoppable};
+use super::store::Store;
+use super::upload::stoppable;
 use super::{block_on, paths::normalize};
 use crate::{CoreError, Result};
 
@@ -116,8 +117,11 @@ pub(crate) async fn output_manifests(store: &Store, scope: &Scope) -> Result<Vec
     let listed = store.bucket.list(&prefix, None).await;
     let (keys, _) = listed.map_err(|fault| store.bucket.explain("list", &prefix, &fault))?;
     let fetches = latest(&keys, &job).into_iter().map(|key| async move {
-        let (bytes, metadata) =
-            store.bucket.get_whole(&key).await.map_err(|fault| store.bucket.explain("download the manifest", &key, &fault))?;
+        let (bytes, metadata) = store
+            .bucket
+            .get_whole(&key)
+            .await
+            .map_err(|fault| store.bucket.explain("download the manifest", &key, &fault))?;
         let source = format!("s3://{}/{key}", store.bucket.name());
         let value = |name: &str| metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let root = match value("asset-root-json") {

@@ -45,7 +45,8 @@ pub fn check_relative(path: &str, host: Host) -> std::result::Result<(), String>
     }
     // A drive is refused everywhere: a manifest that was written on Windows and read on Linux is no less wrong.
     let bytes = path.as_bytes();
-    let drive = bytes.len() >= 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'/' | b'\\');
+    let drive =
+        bytes.len() >= 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'/' | b'\\');
     if path.starts_with('/') || path.starts_with("\\\\") || drive {
         return Err(format!("the path {path:?} is absolute"));
     }
@@ -80,7 +81,10 @@ fn check_windows_name(path: &str, part: &str) -> std::result::Result<(), String>
             matches!((characters.next(), characters.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
         })
     };
-    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") || numbered("COM") || numbered("LPT") {
+    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
+        || numbered("COM")
+        || numbered("LPT")
+    {
         return Err(format!("the path {path:?} names a device of Windows"));
     }
     Ok(())

@@ -98,12 +98,7 @@ impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.processed_files == 1 { "" } else { "s" };
         writeln!(f, "Processed {} file{plural} totaling {}.", self.processed_files, human_size(self.processed_bytes))?;
-        writeln!(
-            f,
-            "Skipped re-processing {} files totaling {}.",
-            self.skipped_files,
-            human_size(self.skipped_bytes)
-        )?;
+        writeln!(f, "Skipped re-processing {} files totaling {}.", self.skipped_files, human_size(self.skipped_bytes))?;
         writeln!(
             f,
             "Total processing time of {:.5} seconds at {}/s.",

@@ -1,9 +1,9 @@
 //! The way to the object store: one connection pool, the SDK for what is rare, and signed requests of our own for
 //! what is done per file.
 //!
-//! The SDK spends more CPU time on one small PutObject (endpoint rules, retries, interceptors, checksum trailers in
-//! chunked encoding) than signing and sending it takes; with thousands of small files that is what limits an upload.
-//! Bodies go unsigned, with a CRC32 in a signed header instead of a SHA-256 over every byte.
+//! A PutObject of the SDK passes endpoint rules, retries, interceptors and a checksum trailer in chunked encoding before
+//! it is signed and sent; on one machine, where store and client share the cores, thousands of small files are a matter
+//! of CPU time. Bodies go unsigned, with a CRC32 in a signed header instead of a SHA-256 over every byte on both sides.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -296,13 +296,17 @@ impl Bucket {
             )
         } else {
             let advice = match (fault.status, fault.code.as_str()) {
-                (0, _) => "Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice.",
+                (0, _) => {
+                    "Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice."
+                }
                 (_, "ExpiredToken" | "TokenRefreshRequired") => "The credentials have expired: sign in again.",
                 (_, "NoSuchBucket") => "Check the bucket in the queue's job attachment settings.",
                 (403, _) if fault.message.contains("kms:") => {
                     "Check the bucket's encryption settings: a key of your own needs kms:GenerateDataKey, kms:Decrypt and kms:DescribeKey."
                 }
-                (403, _) => "Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket.",
+                (403, _) => {
+                    "Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket."
+                }
                 (404, _) => "Check the bucket and the root prefix in the queue's job attachment settings.",
                 (400, _) => "Check the bucket and that it lies in this region.",
                 _ => "Try again later; what is already there is not sent twice.",

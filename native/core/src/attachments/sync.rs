@@ -23,7 +23,8 @@ use super::outputs::{Scope, output_manifests};
 use super::paths::{Host, check_relative, normalize, relative_text};
 use super::progress::{OnProgress, Statistics, Status, Tracker};
 use super::s3::S3Access;
-use super::upload::{Source, Store, stoppable, tracker_for};
+use super::store::{Source, Store, tracker_for};
+use super::upload::stoppable;
 use crate::{CoreError, Result};
 
 /// One entry of the job's `attachments.manifests`.
@@ -356,8 +357,9 @@ pub fn sync_outputs(
 /// Where the manifests of a run lie below `Manifests/`.
 fn run_folder(session: &Session, run: &Run) -> Result<String> {
     let started = UNIX_EPOCH + Duration::try_from_secs_f64(run.started_at).unwrap_or_default();
-    let started = DateTime::<Utc>::from_timestamp_micros(microseconds(started))
-        .ok_or_else(|| CoreError::Attachments(format!("The start time {} of the action is not usable.", run.started_at)))?;
+    let started = DateTime::<Utc>::from_timestamp_micros(microseconds(started)).ok_or_else(|| {
+        CoreError::Attachments(format!("The start time {} of the action is not usable.", run.started_at))
+    })?;
     let started = started.format("%Y-%m-%dT%H:%M:%S%.6fZ");
     let task = run.task_id.as_ref().map(|task| format!("{task}/")).unwrap_or_default();
     Ok(format!(
@@ -425,7 +427,9 @@ fn new_files(
                 continue;
             }
             // A link counts when what it shows lies in the session: renderers link "latest" to a frame.
-            if entry.file_type().is_symlink() && !path.canonicalize().is_ok_and(|target| target.starts_with(&canonical_root)) {
+            if entry.file_type().is_symlink()
+                && !path.canonicalize().is_ok_and(|target| target.starts_with(&canonical_root))
+            {
                 log::warn!("The output {} is a link that leads out of its root and is left out", path.display());
                 continue;
             }

@@ -77,7 +77,12 @@ fn the_last_run_of_each_task_counts_and_every_chunk() {
     put_outputs(&server, "step-1/task-1/2026-01-01T00:00:00.000000Z_sessionaction-1", root, &[("a/1.exr", b"old")]);
     put_outputs(&server, "step-1/task-1/2026-01-02T00:00:00.000000Z_sessionaction-2", root, &[("a/1.exr", b"new")]);
     put_outputs(&server, "step-1/task-2/2026-01-01T00:00:00.000000Z_sessionaction-3", root, &[("a/2.exr", b"two")]);
-    put_outputs(&server, "step-2/2026-01-01T00:00:00.000000Z_sessionaction-4", root, &[("b/1.exr", b"x"), ("b/2.exr", b"y")]);
+    put_outputs(
+        &server,
+        "step-2/2026-01-01T00:00:00.000000Z_sessionaction-4",
+        root,
+        &[("b/1.exr", b"x"), ("b/2.exr", b"y")],
+    );
     put_outputs(&server, "step-2/2026-01-03T00:00:00.000000Z_sessionaction-5", root, &[("b/2.exr", b"again")]);
     let downloaded = get(&server, Conflict::Overwrite).unwrap();
     assert_eq!(downloaded.files, ["a/1.exr", "a/2.exr", "b/1.exr", "b/2.exr"].map(|path| root.join(path)));
@@ -149,7 +154,10 @@ fn a_tampered_object_is_not_written() {
         // Missing, and under its name without suffix.
         let object = server.state().objects.remove(&key).unwrap();
         let text = get(&server, Conflict::Overwrite).unwrap_err().to_string();
-        assert!(text.starts_with(&format!("The object s3://assets/{key} of the file f is not in the store.")), "{text}");
+        assert!(
+            text.starts_with(&format!("The object s3://assets/{key} of the file f is not in the store.")),
+            "{text}"
+        );
         let legacy = Object { body: content.clone().into(), ..object };
         server.state().objects.insert(key.strip_suffix(".xxh128").unwrap().into(), legacy);
         get(&server, Conflict::Overwrite).unwrap();
@@ -197,7 +205,9 @@ fn nothing_outside_the_root() {
             root.join("link").display()
         )
     );
-    for (path, reason) in [("../x", "leads out of its root"), ("/tmp/x", "is absolute"), ("a/../../x", "leads out of its root")] {
+    for (path, reason) in
+        [("../x", "leads out of its root"), ("/tmp/x", "is absolute"), ("a/../../x", "leads out of its root")]
+    {
         let document = format!(
             r#"{{"hashAlg":"xxh128","manifestVersion":"2023-03-03","paths":[{{"hash":"{}","mtime":1,"path":"{path}","size":1}}],"totalSize":1}}"#,
             hash_bytes(b"a")
@@ -348,7 +358,10 @@ fn a_worker_syncs_in_and_out() {
     let name = hash_bytes(b"Cache/mnt/cache/shot");
     let path = chunk.manifests[1].output_manifest_path.clone().unwrap();
     assert_eq!(path, format!("{JOB}/step-1/2026-01-01T00:00:00.500000Z_sessionaction-7/{name}_output"));
-    assert_eq!(server.state().objects[&format!("Root/Manifests/{path}")].metadata["file-system-location-name"], "Cache");
+    assert_eq!(
+        server.state().objects[&format!("Root/Manifests/{path}")].metadata["file-system-location-name"],
+        "Cache"
+    );
     // Another session whose step depends on this one sees inputs and outputs, in this session's own folder too.
     let other = tempfile::tempdir().unwrap();
     let dependent = session(&server, other.path(), attachments, Snapshot::default());

@@ -30,7 +30,8 @@ fn encodes_in_canonical_form() {
     // U+E000 sorts after the surrogates of U+1F600 in UTF-16, before it in UTF-8.
     let manifest = Manifest::new(vec![entry("\u{e000}", 1), entry("\u{1f600}", 2), entry("a\u{7f}\"\\\n", 3)]);
     let text = String::from_utf8(manifest.encode()).unwrap();
-    let paths: Vec<&str> = text.split("\"path\":").skip(1).map(|rest| rest.split(",\"size\"").next().unwrap()).collect();
+    let paths: Vec<&str> =
+        text.split("\"path\":").skip(1).map(|rest| rest.split(",\"size\"").next().unwrap()).collect();
     assert_eq!(paths, [r#""a\u007f\"\\\n""#, r#""\ud83d\ude00""#, r#""\ue000""#]);
     assert!(text.starts_with(r#"{"hashAlg":"xxh128","manifestVersion":"2023-03-03","paths":[{"hash":""#), "{text}");
     assert!(text.ends_with(r#""size":1}],"totalSize":6}"#), "{text}");
@@ -62,7 +63,10 @@ fn unusable_manifests_are_refused_with_the_reason() {
         (document("a/./b"), r#"the path "a/./b" has an empty part."#),
         (document(""), "a path is empty."),
         (document("a\0b"), r#"the path "a\0b" holds a null character."#),
-        (document("x").replace("2023-03-03", "2099-01-01"), r#"its version is "2099-01-01", and only "2023-03-03" can be read."#),
+        (
+            document("x").replace("2023-03-03", "2099-01-01"),
+            r#"its version is "2099-01-01", and only "2023-03-03" can be read."#,
+        ),
         (document("x").replace("manifestVersion", "other"), r#"it has no "manifestVersion"."#),
         (document("x").replace("xxh128", "md5"), r#"its hash algorithm is "md5", and only "xxh128" can be read."#),
         (document("x").replace("\"ab\"", "\"a/b\""), r#"the hash "a/b" of "x" is not alphanumeric."#),

@@ -72,7 +72,9 @@ impl Server {
                         }
                     }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Self { address, state, runtime: Some(runtime) }
@@ -113,7 +115,8 @@ fn tag(body: &[u8]) -> String {
 
 async fn answer(state: &Mutex<State>, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
-    let signed = parts.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
+    let signed =
+        parts.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
     if !signed {
         return Some(refusal(403, "AccessDenied", "Access Denied."));
     }
@@ -171,7 +174,11 @@ fn route(
                 return refusal(status, code, message);
             }
             if headers.contains_key("if-none-match") && state.objects.contains_key(key) {
-                return refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
+                return refusal(
+                    412,
+                    "PreconditionFailed",
+                    "At least one of the pre-conditions you specified did not hold.",
+                );
             }
             let metadata = headers
                 .iter()
@@ -194,7 +201,11 @@ fn route(
             let items: String = parts
                 .iter()
                 .map(|(number, body)| {
-                    format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag><Size>{}</Size></Part>", tag(body), body.len())
+                    format!(
+                        "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag><Size>{}</Size></Part>",
+                        tag(body),
+                        body.len()
+                    )
                 })
                 .collect();
             reply(200, format!("<ListPartsResult><IsTruncated>false</IsTruncated>{items}</ListPartsResult>"))
@@ -214,10 +225,12 @@ fn route(
         (&Method::GET, None) if key.is_empty() => list(state, query),
         (&Method::GET, None) => {
             note(state, format!("GET {key}"));
-            let Some(object) = state.objects.get(key) else { return refusal(404, "NoSuchKey", "The specified key does not exist.") };
-            let start = headers
-                .get("range")
-                .and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+            let Some(object) = state.objects.get(key) else {
+                return refusal(404, "NoSuchKey", "The specified key does not exist.");
+            };
+            let start = headers.get("range").and_then(|range| {
+                range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()
+            });
             let status = if start.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
             let mut builder = Response::builder().status(status);
             for (name, value) in &object.metadata {

@@ -183,19 +183,27 @@ fn faults_are_one_clear_sentence() {
     for (refusal, text) in [
         (
             (507, "InsufficientStorage", "No space left on device."),
-            format!("{start}: no space is left on the disk of the object store at {endpoint}. Free some and try again; what is already there is not sent twice."),
+            format!(
+                "{start}: no space is left on the disk of the object store at {endpoint}. Free some and try again; what is already there is not sent twice."
+            ),
         ),
         (
             (500, "InternalError", "Read-only file system (os error 30)"),
-            format!("{start}: the folder of the object store at {endpoint} is read-only. Make it writable and try again."),
+            format!(
+                "{start}: the folder of the object store at {endpoint} is read-only. Make it writable and try again."
+            ),
         ),
         (
             (403, "AccessDenied", "Access Denied."),
-            format!("{start} at {endpoint}: Access Denied (AccessDenied, HTTP 403). Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket."),
+            format!(
+                "{start} at {endpoint}: Access Denied (AccessDenied, HTTP 403). Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket."
+            ),
         ),
         (
             (400, "ExpiredToken", "The provided token has expired."),
-            format!("{start} at {endpoint}: The provided token has expired (ExpiredToken, HTTP 400). The credentials have expired: sign in again."),
+            format!(
+                "{start} at {endpoint}: The provided token has expired (ExpiredToken, HTTP 400). The credentials have expired: sign in again."
+            ),
         ),
     ] {
         server.state().refuse_puts = Some(refusal);
@@ -205,11 +213,19 @@ fn faults_are_one_clear_sentence() {
     drop(server);
     let access = S3Access::with_keys("us-west-2", Some(&endpoint), "AKID", "secret", None);
     let manifest = manifest(folder.path());
-    let result =
-        upload::upload_snapshot(folder.path(), &manifest, &destination(access), &UploadOptions::default(), None, &token());
+    let result = upload::upload_snapshot(
+        folder.path(),
+        &manifest,
+        &destination(access),
+        &UploadOptions::default(),
+        None,
+        &token(),
+    );
     assert_eq!(
         result.unwrap_err().to_string(),
-        format!("{start} at {endpoint}: the connection was refused. Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice.")
+        format!(
+            "{start} at {endpoint}: the connection was refused. Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice."
+        )
     );
 }
 
@@ -259,7 +275,8 @@ fn progress_tells_real_figures() {
     let (destination, options) = (destination(server.access()), UploadOptions::default());
     for processed in [5, 0] {
         reports.lock().unwrap().clear();
-        upload::upload_snapshot(folder.path(), &manifest, &destination, &options, Some(&on_progress), &token()).unwrap();
+        upload::upload_snapshot(folder.path(), &manifest, &destination, &options, Some(&on_progress), &token())
+            .unwrap();
         let reports = reports.lock().unwrap();
         let last = reports.last().unwrap();
         assert_eq!((last.progress, last.processed_files, last.total_files), (100.0, processed, 5));
