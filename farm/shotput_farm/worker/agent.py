@@ -64,6 +64,8 @@ class Agent:
             self._drain()
         except FarmGoneError as gone:
             LOG.info("%s Ending.", gone)
+            # Nobody takes the lines any more; sessions must not wait for it.
+            self._logs.close(0.0)
             self._end_sessions(grace=0.0)
         finally:
             self._logs.close(1.0)

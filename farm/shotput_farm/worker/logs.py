@@ -75,7 +75,8 @@ class LogStream:
             goal = self._appended
             if self._delivered >= goal:
                 return True
-            self._shipper.hurry()
+            if not self._shipper.hurry():
+                return False
             return self._condition.wait_for(lambda: self._delivered >= goal, timeout)
 
     def take(self) -> list[dict[str, Any]]:
@@ -142,11 +143,12 @@ class LogShipper:
                 self._waiting = True
                 self._condition.notify()
 
-    def hurry(self) -> None:
-        """Tell the thread that somebody waits for the lines."""
+    def hurry(self) -> bool:
+        """Tell the thread that somebody waits for the lines; False when it has ended."""
         with self._condition:
             self._waiting = self._urgent = True
             self._condition.notify()
+            return not self._closed
 
     def close(self, timeout: float) -> None:
         """Store what is left, for at most ``timeout`` seconds, and end the thread."""
