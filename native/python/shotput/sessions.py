@@ -1,7 +1,7 @@
 """OpenJD sessions for Python: typed shapes, and environments that are exited whatever happens.
 
-The work is done by the native module: ``Session`` runs environments and tasks as subprocesses, one action at a time. This
-module names what it tells and keeps its one rule, that whatever was entered is exited in reverse order.
+The work is done by the native module: ``Session`` runs environments and tasks as subprocesses, one action at a time.
+This module names what it tells and keeps its one rule, that whatever was entered is exited in reverse order.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def describe(status: ActionStatus) -> str:
 def entered(session: Session, environments: Iterable[Environment]) -> Iterator[list[str]]:
     """Enter ``environments`` in order, and exit them in reverse order at the end, whatever happens in between.
 
-    Gives their ids. Raises SessionError when one cannot be entered, or when, everything else having gone well, one cannot
-    be exited. Several of these can be nested, for the environments of a job and of its steps.
+    Gives their ids. Raises SessionError when one cannot be entered, or when, everything else having gone well, one
+    cannot be exited. Several of these can be nested, for the environments of a job and of its steps.
     """
     identifiers: list[str] = []
     failure = ""
