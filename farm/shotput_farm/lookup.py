@@ -108,8 +108,8 @@ def pages(
 ) -> dict[str, Any]:
     """Answer a List operation: ``{member: [...], "nextToken"}``.
 
-    ``check`` makes sure that what the list hangs off exists and returns the column values to list by; ``wire`` maps a row;
-    ``names`` are the members that the list shows (None: all); ``keep`` filters by what only the mapped item shows.
+    ``check`` makes sure that what the list hangs off exists and returns the column values to list by; ``wire`` maps a
+    row; ``names`` are the members that the list shows (None: all); ``keep`` filters by what only the mapped item shows.
     """
     limit = params.get("maxResults") or 100
     (after,) = page_token(params.get("nextToken")) or (0,)

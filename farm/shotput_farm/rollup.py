@@ -18,8 +18,8 @@ _BLOCKING = ENDED - {"SUCCEEDED"}
 def settle(tx: Transaction) -> None:
     """Fold ``tx.deltas`` into steps and jobs until nothing follows any more."""
     while tx.deltas:
-        # Job → whether tasks of it have failed just now. Only a new failure can stop a job: somebody who requeues a task
-        # of a job that was stopped wants to see it run.
+        # Job → whether tasks of it have failed just now. Only a new failure can stop a job: somebody who requeues a
+        # task of a job that was stopped wants to see it run.
         changed: dict[int, bool] = {}
         while tx.deltas:
             step_seq, delta = tx.deltas.popitem()
@@ -81,8 +81,8 @@ def _can_stop(numbers: Mapping[str, int]) -> bool:
 def _without_blocked(db: sqlite3.Connection, job_seq: int, numbers: Mapping[str, int]) -> dict[str, int]:
     """Leave out the PENDING tasks of steps that wait for a step which has ended without success.
 
-    They stay PENDING, so that requeuing what failed brings them back to life; but a job in which nothing else is left has
-    ended, and says how.
+    They stay PENDING, so that requeuing what failed brings them back to life; but a job in which nothing else is left
+    has ended, and says how.
     """
     steps = {step["seq"]: step for step in jobs.steps(db, job_seq)}
     needs: dict[int, list[int]] = {}
@@ -110,7 +110,7 @@ def _times(
     numbers: Mapping[str, int],
     first_start: Callable[[sqlite3.Connection, int], int | None],
 ) -> dict[str, Any]:
-    """Return what becomes of startedAt and endedAt: a requeue of everything begins anew, an end that was none is gone."""
+    """Return what becomes of startedAt and endedAt: a requeue of all begins anew, an end that was none is gone."""
     values: dict[str, Any] = {"ended_at": (row["ended_at"] or tx.now) if status in FINISHED else None}
     if numbers["PENDING"] + numbers["READY"] == sum(numbers.values()):
         values["started_at"] = None

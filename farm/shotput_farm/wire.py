@@ -10,8 +10,8 @@ from typing import Any
 from shotput_farm.scheduler import log_configuration
 from shotput_farm.sessions import action_id
 from shotput_farm.store import jobs, records
+from shotput_farm.store import sessions as session_rows
 from shotput_farm.template import task_id
-
 
 _STAMPS = ("createdAt", "createdBy", "updatedAt", "updatedBy")
 _RUN = ("taskRunStatus", "targetTaskRunStatus", "taskRunStatusCounts", "taskFailureRetryCount", "startedAt", "endedAt")
@@ -142,8 +142,11 @@ def _fleet_capabilities(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def association(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """Return a queue-fleet association."""
-    return {"queueId": row["queue_id"], "fleetId": row["fleet_id"], "status": row["status"], **stamps(row)}
+    """Return a queue-fleet association. One that is to stop has STOPPED when its last session has ended."""
+    status = row["status"]
+    if status != "ACTIVE" and not session_rows.of_association(db, row["queue_id"], row["fleet_id"]):
+        status = "STOPPED"
+    return {"queueId": row["queue_id"], "fleetId": row["fleet_id"], "status": status, **stamps(row)}
 
 
 def environment(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def make_bundle(folder: Path, templates: Any, code: str) -> Path:
 
 
 def submit(command: Command, bundle: Path) -> str:
-    said = command.run("bundle", "submit", "--yes", str(bundle))
+    said = command.run("bundle", "submit", "--yes", "--known-asset-path", str(bundle.parent), str(bundle))
     return next(word.strip(".,") for word in said.split() if word.startswith("job-"))
 
 

@@ -74,7 +74,7 @@ def test_chunks_hold_all_frames_once(farm: Any, templates: Any) -> None:
     (step,) = farm.steps(job_id).values()
     tasks = farm.tasks(job_id, step["stepId"])
     chunks = sorted(task["parameters"]["Frame"]["chunkInt"] for task in tasks)
-    frames = []
+    frames: list[int] = []
     for chunk in chunks:
         assert f"chunk <{chunk}>" in log
         first, _, last = chunk.partition("-")

@@ -17,7 +17,7 @@ from shotput_farm.store import sessions as session_rows
 
 @operation("SearchJobs")
 def search_jobs(farm: Farm, request: Request) -> dict[str, Any]:
-    """Search the jobs of up to ten queues; archived ones are not found."""
+    """Search the jobs of up to ten queues."""
     params = request.params
     query = _query(search.JOBS, params, tie="job.seq")
     with farm.store.read() as db:

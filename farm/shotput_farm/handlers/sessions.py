@@ -140,4 +140,4 @@ def _get(farm: Farm, db: sqlite3.Connection, params: Mapping[str, Any]) -> dict[
 
 def _wires(farm: Farm, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
     definitions = farm.templates.action_definitions(db, rows)
-    return [wire.action(row, row["session_id"], definition) for row, definition in zip(rows, definitions)]
+    return [wire.action(row, row["session_id"], definition) for row, definition in zip(rows, definitions, strict=True)]

@@ -101,8 +101,8 @@ class FarmClient:
         """Call an operation by its name with its members as keywords; return the reply's members.
 
         ``hold`` lets the farm keep the request open for that many seconds when it has nothing to say yet; with
-        ``wakeup``, the wait for the answer ends with ``CallInterruptedError`` as soon as that socket can be read. Raises
-        ``ServiceError`` (its classes in ``protocol.errors``) and ``UnreachableError``.
+        ``wakeup``, the wait for the answer ends with ``CallInterruptedError`` as soon as that socket can be read.
+        Raises ``ServiceError`` (its classes in ``protocol.errors``) and ``UnreachableError``.
         """
         known = self._service.operations.get(operation)
         if known is None:

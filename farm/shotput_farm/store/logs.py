@@ -81,11 +81,7 @@ class LogStore:
         self._clock = clock
         self._lock = threading.Lock()
         try:
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # A log line may be lost when the machine loses power, never when a process dies.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
+            self._connection = _open(path)
         except sqlite3.Error as error:
             raise StoreError(
                 f"The farm's log database {path} cannot be opened ({error}). Free the disk or make it writable, or "
@@ -268,6 +264,19 @@ class LogStore:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A log line may be lost when the machine loses power, never when a process dies.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _Transaction:

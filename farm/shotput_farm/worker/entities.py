@@ -60,6 +60,6 @@ class JobEntities:
             if kind in entity:
                 self._known[kind, key] = entity[kind]
                 return dict(entity[kind])
-        error = next((error[kind] for error in reply["errors"] if kind in error), {})
+        error: Mapping[str, str] = next((error[kind] for error in reply["errors"] if kind in error), {})
         reason = error.get("message") or "The answer is empty."
         raise EntityError(f"The farm gave no {kind} of {key or self._job_id}. {reason}", error.get("code", ""))

@@ -29,12 +29,15 @@ from shotput_farm.worker.session import Action, Observer, Result
 LOG = logging.getLogger(__name__)
 
 _OUTCOMES: Mapping[str, Outcome] = {
-    "SUCCEEDED": "SUCCEEDED",
     "SUCCESS": "SUCCEEDED",
     "CANCELED": "CANCELED",
     "FAILED": "FAILED",
     "TIMEOUT": "FAILED",
 }
+# Environments that are still entered when a session is taken away get this long to be left.
+_LEAVE_SECONDS = 5.0
+_TIMED_OUT = "The action ran for longer than its timeout allows and was ended."
+_INSIST_SECONDS = 0.02
 # What an action may end with: all of these are one failed action, never the end of the session's thread.
 _EXPECTED = (DeadlineOperationError, EntityError, ServiceError, OSError)
 
@@ -66,9 +69,12 @@ class NativeExecution:
         }
         self._session: _native.Session | None = None
         self._steps: dict[str, _native.Step] = {}
-        # Environments that were entered, or tried: our id → the native session's.
-        self._entered: dict[str, str] = {}
         self._observer: Observer | None = None
+        # The tasks that the native session runs, and how those ended that have.
+        self._tasks: Sequence[Action] = ()
+        self._results: list[Result] = []
+        # A task whose process has ended well and whose outputs are not stored yet.
+        self._held: Result | None = None
         self._lock = threading.Lock()
         self._batch = ""
         self._canceled = ""
@@ -101,55 +107,72 @@ class NativeExecution:
                 return
             self._canceler.cancel()
             session = self._session
-        if session is not None:
-            session.cancel(grace)
+        if session is not None and not session.cancel(time_limit=grace):
+            # Its process has not started yet, or it moves files; try until it does, or is over.
+            threading.Thread(target=self._insist, args=(session, action_id, grace), daemon=True).start()
+
+    def _insist(self, session: _native.Session, action_id: str, grace: float | None) -> None:
+        while self._batch == action_id and not session.cancel(time_limit=grace):
+            time.sleep(_INSIST_SECONDS)
 
     def close(self) -> None:
         """Exit environments that are still entered, in reverse order, and remove the session's folder."""
-        if self._session is not None:
-            for environment_id in reversed(list(self._entered)):
+        session = self._session
+        if session is not None:
+            for environment_id in reversed(session.environments_entered):
+                deadline = threading.Timer(_LEAVE_SECONDS, session.cancel, kwargs={"time_limit": 0.0})
+                deadline.start()
                 try:
-                    self._session.exit_environment(self._entered[environment_id])
+                    session.exit_environment(environment_id)
                 except DeadlineOperationError as error:
                     LOG.warning("Cannot exit %s of %s: %s", environment_id, self._session_id, error)
-            self._session.close()
+                finally:
+                    deadline.cancel()
+            session.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run_one(self, action: Action) -> Result:
         if action.kind == "syncInputJobAttachments":
             return self._sync_inputs(action.body.get("stepId"))
         if action.kind == "envEnter":
-            return self._enter(action.body["environmentId"])
+            return self._enter(action)
         if action.kind == "envExit":
-            return self._exit(action.body["environmentId"])
-        raise EntityError(f"This worker knows no action {action.body}. Update Shotput on the machine of the farm.")
+            status = self._open().exit_environment(
+                action.body["environmentId"], keep_running=True, variables=_variables(action)
+            )
+            return _result(status)
+        raise EntityError(f"This worker knows no action like {dict(action.body)}. Update Shotput on this machine.")
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         """Return the result of ``work``; what it raises is a result too."""
         began = time.time()
+        if self._canceler.canceled:
+            return Result("CANCELED", began, began)
         try:
             return work()
-        except DeadlineOperationCanceled as error:
-            return Result("CANCELED", began, time.time(), message=str(error))
         except _EXPECTED as error:
-            self._log.write(str(error))
-            return Result("FAILED", began, time.time(), message=str(error))
+            return self._failed(error, began)
+
+    def _failed(self, error: Exception, began: float) -> Result:
+        if isinstance(error, DeadlineOperationCanceled):
+            return Result("CANCELED", began, time.time(), message=str(error))
+        self._log.write(str(error))
+        return Result("FAILED", began, time.time(), message=str(error))
 
     def _sync_inputs(self, step_id: str | None) -> Result:
         began = time.time()
         dependencies = self._entities.step(step_id)["dependencies"] if step_id else []
-        rules = self._files.sync_inputs(dependencies, self._transferred)
-        if rules and self._session is not None:
-            self._session.add_path_mapping_rules(rules)
-        return Result("SUCCEEDED", began, time.time(), exit_code=0)
+        self._files.sync_inputs(dependencies, self._transferred)
+        return Result("SUCCEEDED", began, time.time(), exit_code=0, percent=100.0)
 
     def _transferred(self, report: Mapping[str, Any]) -> bool:
         """Pass on how far a transfer is; False ends it."""
-        if self._observer is not None and report.get("percent") is not None:
-            self._observer.progressed(float(report["percent"]), None)
+        if self._observer is not None:
+            self._observer.progressed(report["progress"], report["progressMessage"])
         return not self._canceler.canceled
 
-    def _enter(self, environment_id: str) -> Result:
+    def _enter(self, action: Action) -> Result:
+        environment_id = action.body["environmentId"]
         details = self._entities.environment(environment_id)
         environment = _native.environment_from_template(
             details["template"],
@@ -158,27 +181,47 @@ class NativeExecution:
             extensions=details.get("extensions") or [],
         )
         session = self._open()
-        # Noted before it runs: one that fails half-way is left too.
-        self._entered[environment_id] = environment_id
-        return _result(session.enter_environment(environment, environment_id))
-
-    def _exit(self, environment_id: str) -> Result:
-        native_id = self._entered.pop(environment_id, None)
-        if native_id is None:
-            raise EntityError(f"The environment {environment_id} was not entered in this session.")
-        return _result(self._open().exit_environment(native_id))
+        return _result(session.enter_environment(environment, identifier=environment_id, variables=_variables(action)))
 
     def _run_tasks(self, actions: Sequence[Action], observer: Observer) -> None:
-        session = self._open()
-        script = self._step(actions[0].body["stepId"]).script
-        for action in actions:
-            observer.started(action)
-            result = self._guarded(lambda action=action: _result(session.run_task(script, action.body["parameters"])))
-            if result.outcome == "SUCCEEDED" and self._files.has_outputs:
-                result = self._guarded(lambda action=action, result=result: self._sync_outputs(action, result))
-            observer.completed(action, result)
-            if result.outcome != "SUCCEEDED":
-                break
+        # Outputs are stored between tasks, so that each task's manifest holds its own files and no others.
+        size = 1 if self._files.has_outputs else len(actions)
+        for start in range(0, len(actions), size):
+            if not self._run_batch(actions[start : start + size], observer):
+                return
+
+    def _run_batch(self, actions: Sequence[Action], observer: Observer) -> bool:
+        """Run tasks in one call of the native session; True when all succeeded."""
+        began = time.time()
+        self._tasks, self._results = actions, []
+        try:
+            if not self._canceler.canceled:
+                script = self._step(actions[0].body["stepId"]).script
+                parameters = [action.body["parameters"] for action in actions]
+                variables = [_variables(action) for action in actions]
+                self._open().run_tasks(script, parameters, variables=variables)
+        except _EXPECTED as error:
+            self._task_ended(self._failed(error, began))
+        if self._files.has_outputs and self._held is not None:
+            result, self._held = self._held, None
+            self._task_ended(self._guarded(lambda: self._sync_outputs(actions[0], result)))
+        if self._results and self._results[-1].outcome != "SUCCEEDED":
+            return False
+        if len(self._results) < len(actions):
+            # Canceled between two tasks: none was ended by it, and none follows.
+            self._task_ended(Result("CANCELED", began, time.time()))
+            return False
+        return True
+
+    def _task_ended(self, result: Result) -> None:
+        """Tell of the end of the next task of the batch."""
+        if result.outcome == "SUCCEEDED" and self._files.has_outputs and result.manifests is None:
+            self._held = result
+            return
+        action = self._tasks[len(self._results)]
+        self._results.append(result)
+        if self._observer is not None:
+            self._observer.completed(action, result)
 
     def _sync_outputs(self, action: Action, result: Result) -> Result:
         result.manifests = self._files.sync_outputs(
@@ -216,19 +259,36 @@ class NativeExecution:
         return self._session
 
     def _lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        self._log.append((int(line["timestamp"]), line["message"]) for line in lines)
+        self._log.append((line["timestamp"], line["message"]) for line in lines)
 
     def _said(self, status: Mapping[str, Any]) -> None:
-        if self._observer is not None:
-            self._observer.progressed(status.get("progress"), status.get("status_message"))
+        observer, index = self._observer, status["task_index"]
+        if observer is None:
+            return
+        if status["state"] != "RUNNING":
+            if index is not None:
+                self._task_ended(_result(status))
+        elif status["progress"] is not None or status["status_message"] is not None:
+            observer.progressed(status["progress"], status["status_message"])
+        elif index is not None:
+            observer.started(self._tasks[index])
+
+
+def _variables(action: Action) -> dict[str, str]:
+    """Return the environment variables of one action, as scripts know them from the official agent."""
+    variables = {"DEADLINE_SESSIONACTION_ID": action.action_id}
+    if action.kind == "taskRun":
+        variables["DEADLINE_STEP_ID"] = action.body["stepId"]
+        variables["DEADLINE_TASK_ID"] = action.body.get("taskId") or ""
+    return variables
 
 
 def _result(status: Mapping[str, Any]) -> Result:
     return Result(
         _OUTCOMES[status["state"]],
         status["started_at"],
-        status["ended_at"],
+        status["ended_at"] or status["started_at"],
         exit_code=status["exit_code"],
-        message=status.get("fail_message"),
-        percent=status.get("progress"),
+        message=status["fail_message"] or (_TIMED_OUT if status["state"] == "TIMEOUT" else status["status_message"]),
+        percent=status["progress"],
     )

@@ -39,7 +39,6 @@ class SessionFiles:
         self._queue_id = queue_id
         self._job_id = job_id
         self._folder = folder
-        self._objects = Path(service.state.data_dir) / "objects"
         self._credentials: dict[str, Any] | None = None
         self._snapshot: Any = None
         self.rules: list[dict[str, str]] = [
@@ -57,25 +56,19 @@ class SessionFiles:
         manifests: Sequence[Mapping[str, Any]] = (self._attachments or {}).get("manifests", ())
         return any(manifest.get("outputRelativeDirectories") for manifest in manifests)
 
-    def sync_inputs(self, step_dependencies: Sequence[str], on_progress: Progress) -> list[dict[str, str]]:
-        """Bring the job's inputs, or the outputs of steps, into the session's folder; return new path mapping rules."""
+    def sync_inputs(self, step_dependencies: Sequence[str], on_progress: Progress) -> None:
+        """Bring the job's inputs, or the outputs of steps, into the session's folder; ``rules`` then say where."""
         if self._attachments is None:
-            return []
+            return
         done = _native.sync_inputs(
             {
                 **self._place(),
-                "attachments": self._attachments,
                 "step_ids": list(step_dependencies),
-                "path_mapping_rules": self.rules,
-                "snapshot": self._snapshot,
-                "local_store": str(self._objects),
             },
             on_progress,
         )
         self._snapshot = done["snapshot"]
-        fresh = [rule for rule in done["path_mapping_rules"] if rule not in self.rules]
-        self.rules += fresh
-        return fresh
+        self.rules += [rule for rule in done["path_mapping_rules"] if rule not in self.rules]
 
     def sync_outputs(
         self, step_id: str, task_id: str | None, action_id: str, started: float, on_progress: Progress
@@ -84,8 +77,6 @@ class SessionFiles:
         done = _native.sync_outputs(
             {
                 **self._place(),
-                "attachments": self._attachments,
-                "snapshot": self._snapshot,
                 "step_id": step_id,
                 "task_id": task_id,
                 "session_action_id": action_id,
@@ -93,7 +84,7 @@ class SessionFiles:
             },
             on_progress,
         )
-        self._snapshot = done.get("snapshot", self._snapshot)
+        self._snapshot = done["snapshot"]
         manifests: list[dict[str, str]] = done["manifests"]
         return manifests
 
@@ -105,6 +96,9 @@ class SessionFiles:
             "queue_id": self._queue_id,
             "job_id": self._job_id,
             "session_dir": str(self._folder),
+            "attachments": self._attachments,
+            "path_mapping_rules": self.rules,
+            "snapshot": self._snapshot,
             "bucket": settings.get("s3BucketName", ""),
             "root_prefix": settings.get("rootPrefix", ""),
             "target": self._target(),

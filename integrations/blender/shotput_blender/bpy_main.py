@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 import traceback
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 # Windows are never opened; these say so, or concern what the wheel does anyway.
 _IGNORED = {"--background", "-b", "--factory-startup", "--no-window-focus", "-noaudio", "--quiet"}
@@ -76,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _exit(code: int) -> None:
-    # The wheel's own teardown (bpy 4.5) reports memory it holds itself as leaked, and now and then never ends: two of its
-    # threads wait for each other. Everything is written by now, so the process ends without it.
+    # The wheel's own teardown (bpy 4.5) reports memory it holds itself as leaked, and now and then never ends: two of
+    # its threads wait for each other. Everything is written by now, so the process ends without it.
     import bpy
 
     sys.stdout.flush()

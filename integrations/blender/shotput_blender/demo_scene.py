@@ -23,7 +23,7 @@ def build(folder: Path) -> Path:
     (folder / "scene").mkdir(parents=True, exist_ok=True)
     textures.mkdir(exist_ok=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     tiles = _image(textures / "tiles.png", _tile)
     marble = _image(textures / "marble.png", _marble)
     ground = _material("Tiles", tiles, roughness=0.25, scale=5.0)
@@ -54,7 +54,7 @@ def build(folder: Path) -> Path:
 
 
 def _image(path: Path, pixel: Any, size: int = 256) -> Any:
-    image = bpy.data.images.new(path.stem, size, size)
+    image: Any = bpy.data.images.new(path.stem, size, size)
     values: list[float] = []
     for row in range(size):
         for column in range(size):
@@ -84,7 +84,7 @@ def _marble(x: float, y: float) -> tuple[float, float, float]:
 def _material(
     name: str, image: Any, *, roughness: float, scale: float = 1.0, metallic: float = 0.0, color: Any = (1.0, 1.0, 1.0)
 ) -> Any:
-    material = bpy.data.materials.new(name)
+    material: Any = bpy.data.materials.new(name)
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = nodes["Principled BSDF"]
@@ -104,7 +104,7 @@ def _material(
 
 
 def _plane(collection: Any, material: Any) -> None:
-    mesh = bpy.data.meshes.new("Floor")
+    mesh: Any = bpy.data.meshes.new("Floor")
     mesh.from_pydata([(-9, -9, 0), (9, -9, 0), (9, 9, 0), (-9, 9, 0)], [], [(0, 1, 2, 3)])
     layer = mesh.uv_layers.new(name="UVMap")
     for corner, place in enumerate(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))):
@@ -127,7 +127,7 @@ def _sphere(collection: Any, name: str, place: tuple[float, float, float], radiu
         for ring in range(rings)
         for segment in range(segments)
     ]
-    mesh = bpy.data.meshes.new(name)
+    mesh: Any = bpy.data.meshes.new(name)
     mesh.from_pydata([tuple(radius * axis for axis in vertex) for vertex in vertices], [], faces)
     layer = mesh.uv_layers.new(name="UVMap")
     for loop in mesh.loops:
@@ -136,15 +136,15 @@ def _sphere(collection: Any, name: str, place: tuple[float, float, float], radiu
     for polygon in mesh.polygons:
         polygon.use_smooth = True
     mesh.materials.append(material)
-    item = bpy.data.objects.new(name, mesh)
+    item: Any = bpy.data.objects.new(name, mesh)
     item.location = place
     collection.objects.link(item)
 
 
 def _light(scene: Any, name: str, place: tuple[float, float, float], power: float, size: float, color: Any) -> None:
-    light = bpy.data.lights.new(name, "AREA")
+    light: Any = bpy.data.lights.new(name, "AREA")
     light.energy, light.size, light.color = power, size, color
-    item = bpy.data.objects.new(name, light)
+    item: Any = bpy.data.objects.new(name, light)
     item.location = place
     _aim(item, (0.0, 0.0, 0.5))
     scene.collection.objects.link(item)
@@ -157,14 +157,14 @@ def _aim(item: Any, target: tuple[float, float, float]) -> None:
 
 
 def _world(scene: Any) -> None:
-    world = bpy.data.worlds.new("Dusk")
+    world: Any = bpy.data.worlds.new("Dusk")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.05, 0.07, 0.12, 1.0)
     scene.world = world
 
 
 def _camera(scene: Any) -> None:
-    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera: Any = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.lens = 40.0
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -194,9 +194,9 @@ def _settings(scene: Any) -> None:
 
 def _layers(scene: Any, props: Any, stage: Any) -> None:
     """``Beauty`` sees everything; ``Props`` sees the floor only by what it throws back."""
-    beauty = scene.view_layers[0]
+    beauty: Any = scene.view_layers[0]
     beauty.name = "Beauty"
-    only = scene.view_layers.new("Props")
+    only: Any = scene.view_layers.new("Props")
     for child in only.layer_collection.children:
         if child.collection == stage:
             child.indirect_only = True

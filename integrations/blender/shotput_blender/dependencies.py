@@ -2,21 +2,22 @@
 """Finds every file that the open scene refers to, with a verdict, its size and all its owners.
 
 The work is done by collectors: functions that are given the scan and yield dependencies. Ours stand in ``COLLECTORS``,
-and a studio adds its own there. The scan never stops: what a collector cannot look at becomes a warning with the name of
-the data block. Which properties hold paths is the profile's table, walked by ``render.datapaths``, which the worker uses
-too to map what was found here. Nothing is changed in the scene.
+and a studio adds its own there. The scan never stops: what a collector cannot look at becomes a warning with the name
+of the data block. Which properties hold paths is the profile's table, walked by ``render.datapaths``, which the worker
+uses too to map what was found here. Nothing is changed in the scene.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 import bpy
-
 from shotput.scene import Dependency, DependencyCollection, Owner, ScanWarning, Verdict
+
 from .render import datapaths
 
 # Types of data blocks that only painting, not rendering, reads.
@@ -79,8 +80,8 @@ def collect_table(scan: Scan) -> Iterator[Dependency]:
 
 def _from_reference(scan: Scan, reference: datapaths.Reference) -> Iterator[Dependency]:
     block = reference.block
-    detail = "" if reference.holder == block else f'{getattr(reference.holder, "name", "")}.'
-    owners = scan.owners(block, f"{detail.lstrip('.')}{reference.property}")
+    detail = "" if reference.holder == block else f"{getattr(reference.holder, 'name', '')}."
+    owners = scan.owners(block, f"{detail.lstrip('.')}{reference.attribute}")
     path = os.path.normpath(bpy.path.abspath(reference.value, library=reference.library))
     if reference.packed:
         yield Dependency(path, reference.kind, Verdict.GENERATED, owners, reason="It is packed into the scene.")
@@ -92,7 +93,9 @@ def _from_reference(scan: Scan, reference: datapaths.Reference) -> Iterator[Depe
     if not unused and scan.only_tools(block):
         unused = "Only a brush or a tool uses it, no render does."
     for file in datapaths.files(reference, path, scan.frames):
-        yield judge(file, reference.kind, owners, directory=reference.directory, unused=unused, optional=reference.optional)
+        yield judge(
+            file, reference.kind, owners, directory=reference.directory, unused=unused, optional=reference.optional
+        )
 
 
 def collect_blend_caches(scan: Scan) -> Iterator[Dependency]:
@@ -101,7 +104,9 @@ def collect_blend_caches(scan: Scan) -> Iterator[Dependency]:
     for block, cache in _point_caches():
         try:
             if cache.use_disk_cache and not cache.use_external:
-                yield judge(folder, "cache", scan.owners(block, "point_cache"), directory=True, optional=not cache.is_baked)
+                yield judge(
+                    folder, "cache", scan.owners(block, "point_cache"), directory=True, optional=not cache.is_baked
+                )
         except Exception as error:
             scan.trouble(f'{datapaths.kind_of(block)} "{block.name}"', error)
 
@@ -122,7 +127,13 @@ COLLECTORS: list[Collector] = [collect_table, collect_blend_caches]
 
 
 def judge(
-    path: str, kind: str, owners: tuple[Owner, ...], *, directory: bool = False, unused: str = "", optional: bool = False
+    path: str,
+    kind: str,
+    owners: tuple[Owner, ...],
+    *,
+    directory: bool = False,
+    unused: str = "",
+    optional: bool = False,
 ) -> Dependency:
     """A dependency with the verdict that the disk gives."""
     exists = os.path.isdir(path) if directory else os.path.isfile(path)
@@ -149,7 +160,8 @@ def scan_dependencies(
     """Runs every collector over the open scene: its dependencies, one per path and sorted, and what went wrong."""
     scan = Scan(tuple(table), frames, scene_file)
     try:
-        scan.users = bpy.data.user_map()
+        data: Any = bpy.data  # Blender 4.2's stubs take the arguments of user_map for required
+        scan.users = data.user_map()
     except Exception as error:
         scan.trouble("users of data blocks", error)
     collection = DependencyCollection()

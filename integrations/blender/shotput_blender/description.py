@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-
 from shotput.scene import FrameRange, Output, RenderUnit, SceneDescription
 
 # Formats of single images, by Blender's names. Films are one file for all frames, which no chunk of frames can write.
@@ -32,7 +31,8 @@ def layers_are_mixed(scene: Any) -> bool:
 
 
 def scene_frames(scene: Any) -> FrameRange:
-    """The scene's frames with its step. A range that ends before it starts renders nothing in Blender: one frame here."""
+    """The scene's frames with its step. A range that ends before it starts renders nothing in Blender: one frame
+    here."""
     return FrameRange(scene.frame_start, max(scene.frame_end, scene.frame_start), max(scene.frame_step, 1))
 
 
@@ -41,7 +41,8 @@ def render_units(scene: Any) -> tuple[RenderUnit, ...]:
     frames = scene_frames(scene)
     names = tuple(layer.name for layer in scene.view_layers if layer.use)
     if scene.render.use_single_layer and len(names) > 1:
-        active = bpy.context.view_layer.name if bpy.context.scene == scene else names[0]
+        layer: Any = bpy.context.view_layer
+        active = layer.name if bpy.context.scene == scene else names[0]
         names = (active,) if active in names else names[:1]
     if len(names) > 1 and layers_are_mixed(scene):
         return (RenderUnit(scene.name, names, frames),)
@@ -68,7 +69,10 @@ def output_location(scene: Any, unit_count: int) -> tuple[str, str]:
     value = scene.render.filepath
     folder, name = os.path.split(bpy.path.abspath(value))
     folder = os.path.normpath(folder) if folder else ""
-    temporary = {os.path.normpath(path) for path in ("/tmp", tempfile.gettempdir(), os.path.dirname(bpy.app.tempdir.rstrip("\\/")))}
+    temporary = {
+        os.path.normpath(path)
+        for path in ("/tmp", tempfile.gettempdir(), os.path.dirname(bpy.app.tempdir.rstrip("\\/")))
+    }
     if not folder or folder in temporary:
         folder = os.path.join(os.path.dirname(bpy.data.filepath), "render")
     extension = scene.render.file_extension
@@ -79,12 +83,14 @@ def output_location(scene: Any, unit_count: int) -> tuple[str, str]:
     return folder, f"<layer>/{name}" if unit_count > 1 else name
 
 
-def describe(scene: Any | None = None) -> SceneDescription:
-    """The description of a scene (default: the active one), without its dependencies."""
-    scene = scene or bpy.context.scene
+def describe(chosen: Any | None = None) -> SceneDescription:
+    """The description of the chosen scene (default: the active one), without its dependencies."""
+    scene: Any = chosen or bpy.context.scene
     units = render_units(scene)
     folder, pattern = output_location(scene, len(units))
-    outputs = tuple(Output(unit.name, folder, pattern.replace("<layer>", unit.name), output_format(scene)) for unit in units)
+    outputs = tuple(
+        Output(unit.name, folder, pattern.replace("<layer>", unit.name), output_format(scene)) for unit in units
+    )
     return SceneDescription(
         host="blender",
         host_version=bpy.app.version_string,

@@ -22,8 +22,8 @@ def _run(arguments: argparse.Namespace) -> Any:
 
         return {"scene": str(build(Path(arguments.demo)))}
     import bpy
-
     from shotput.errors import SceneError
+
     from shotput_blender.exporter import export
 
     if not bpy.data.filepath:

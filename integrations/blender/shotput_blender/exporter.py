@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The open scene as a job bundle: one step per rendered view layer, every setting a job parameter.
 
-``BlenderSubmitter`` answers the four verbs that pipeline tools know; ``export`` writes a bundle with them. Each parameter
-made here is applied by ``render/render.py`` on the worker, where a changed value changes the render: the two files belong
-together. Saving is decided by the caller and done by the host.
+``BlenderSubmitter`` answers the four verbs that pipeline tools know; ``export`` writes a bundle with them. Each
+parameter made here is applied by ``render/render.py`` on the worker, where a changed value changes the render: the two
+files belong together. Saving is decided by the caller and done by the host.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import bpy
-
 from shotput import bundle, profile
 from shotput.errors import SceneError
-from shotput.scene import Dependency, RenderUnit, SceneDescription, ScanWarning
+from shotput.scene import Dependency, RenderUnit, ScanWarning, SceneDescription
 from shotput.submitter import Submitter, SubmitterSettings
+
 from . import description
 from .dependencies import scan_dependencies
 from .render.render import parse_frames
@@ -37,8 +38,8 @@ class BlenderSettings(SubmitterSettings):
     """What a submission from Blender can choose. ``get_settings`` fills all of it from the scene.
 
     ``layers`` names the view layers to render, empty for all that are on; ``camera`` is empty for the scene's own, with
-    the cameras of its markers; ``missing_files`` is FAIL or IGNORE; ``scene_file`` is the .blend to submit when it is not
-    the open one (a copy). ``resolution_percentage`` is in percent, resolutions in pixels.
+    the cameras of its markers; ``missing_files`` is FAIL or IGNORE; ``scene_file`` is the .blend to submit when it is
+    not the open one (a copy). ``resolution_percentage`` is in percent, resolutions in pixels.
     """
 
     scene: str = ""
@@ -72,7 +73,9 @@ def settings_with(settings: BlenderSettings, options: Mapping[str, Any]) -> Blen
     for given, value in options.items():
         name = _ALIASES.get(given, given)
         if name not in known:
-            raise SceneError(f"There is no export setting '{given}'. There are: {', '.join(sorted({*known, *_ALIASES}))}.")
+            raise SceneError(
+                f"There is no export setting '{given}'. There are: {', '.join(sorted({*known, *_ALIASES}))}."
+            )
         current = getattr(settings, name)
         try:
             changes[name] = _converted(value, type(current))
@@ -99,7 +102,8 @@ def _converted(value: Any, wanted: type) -> Any:
 
 
 class BlenderSubmitter(Submitter[BlenderSettings]):
-    """The four verbs, for the open scene. A scan is kept for as long as the settings that it depends on stay the same."""
+    """The four verbs, for the open scene. A scan is kept for as long as the settings that it depends on stay the
+    same."""
 
     def __init__(self, blender_profile: profile.Profile | None = None) -> None:
         self.profile = blender_profile or own_profile()
@@ -107,7 +111,8 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
 
     def get_settings(self) -> BlenderSettings:
         """Settings filled from the active scene. Raises ``SceneError`` for a scene that was never saved."""
-        scene = bpy.context.scene
+        scene: Any = bpy.context.scene
+        preferences: Any = bpy.context.preferences
         if not bpy.data.filepath:
             raise SceneError("The scene was never saved, so its files have no place. Save it once, then submit.")
         units = description.render_units(scene)
@@ -128,7 +133,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             output_pattern=pattern,
             output_format=description.output_format(scene),
             chunk_size=min(len(description.scene_frames(scene).frames()), _CHUNK),
-            run_scripts=bool(bpy.context.preferences.filepaths.use_scripts_auto_execute),
+            run_scripts=bool(preferences.filepaths.use_scripts_auto_execute),
             blender_executable=self.profile.render_executable,
         )
 
@@ -215,7 +220,9 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             ),
             files=(
                 bundle.EmbeddedFile("Render", "render.py", (_RENDER / "render.py").read_text(encoding="utf-8")),
-                bundle.EmbeddedFile("DataPaths", "datapaths.py", (_RENDER / "datapaths.py").read_text(encoding="utf-8")),
+                bundle.EmbeddedFile(
+                    "DataPaths", "datapaths.py", (_RENDER / "datapaths.py").read_text(encoding="utf-8")
+                ),
                 bundle.EmbeddedFile("Table", "table.json", self._table()),
             ),
         )
@@ -226,7 +233,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
 
     def _arguments(self, layers: Sequence[str]) -> tuple[str, ...]:
         # A layer's name may look like a format string; written as JSON, its braces can be escaped.
-        literal = json.dumps(list(layers)).replace("{", "\\u007b")
+        literal = json.dumps(list(layers)).replace("{", "\\u007b").replace("}", "\\u007d")
         given = {
             "file": "{{Param.BlenderFile}}",
             # The path as submitted, before the worker's mapping: relative paths in the scene start there.

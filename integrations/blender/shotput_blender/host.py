@@ -10,7 +10,6 @@ import threading
 from typing import Any, Callable, TypeVar
 
 import bpy
-
 from shotput.errors import SceneError
 from shotput.scene import SceneDescription
 
@@ -65,8 +64,8 @@ class BlenderHost:
     def run_on_main_thread(self, function: Callable[[], Result]) -> Result:
         """Runs ``function`` where ``bpy`` may be used and hands back what it returns or raises.
 
-        Other threads wait for Blender's event loop; without a window there is none, and whoever waits on the main thread
-        calls ``drain``.
+        Other threads wait for Blender's event loop; without a window there is none, and whoever waits on the main
+        thread calls ``drain``.
         """
         if threading.current_thread() is threading.main_thread():
             return function()

@@ -16,7 +16,6 @@ from typing import Any, Callable
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
-
 from shotput import local_farm
 from shotput.errors import DeadlineOperationError
 from shotput.submission import SubmittedJob, submit_to_local_farm
@@ -64,7 +63,9 @@ class Submission:
                 self.files = [str(path) for path in self.job.bring_home(self.progress).get("files", [])]
                 self.text, self.percent = f"{len(self.files)} frames are home", 100.0
             else:
-                self.error = f"The job {self.job.job_id} ended {last['taskRunStatus']}. Its log: {self.job.farm.monitor_url}"
+                self.error = (
+                    f"The job {self.job.job_id} ended {last['taskRunStatus']}. Its log: {self.job.farm.monitor_url}"
+                )
         except DeadlineOperationError as error:
             self.error = str(error)
         except Exception as error:
@@ -88,7 +89,8 @@ def farm_launcher() -> list[str] | None:
 
 
 def export_for_submission(save: str, ignore_missing: bool) -> tuple[Path, dict[str, Any]]:
-    """Saves the scene or a copy, and writes its bundle into the user's data folder. (folder, what the exporter says)."""
+    """Saves the scene or a copy, and writes its bundle into the user's data folder. (folder, what the exporter
+    says)."""
     name = Path(HOST.scene_path() or "scene").stem
     stamp = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{time.time_ns() % 1_000_000:06d}"
     folder = local_farm.data_dir() / "bundles" / f"{stamp}-{name}"
@@ -107,14 +109,14 @@ def export_for_submission(save: str, ignore_missing: bool) -> tuple[Path, dict[s
 
 
 class SHOTPUT_OT_export(bpy.types.Operator):
-    """Write the scene as a job bundle"""  # noqa: D400 - Blender shows it as a tooltip, which has no full stop
+    """Write the scene as a job bundle"""
 
     bl_idname = "shotput.export"
     bl_label = "Save Bundle"
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH")  # type: ignore[valid-type]
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Any) -> set[Any]:
         """Exports into ``directory``."""
         try:
             result = exporter.export(bpy.path.abspath(self.directory))
@@ -125,14 +127,14 @@ class SHOTPUT_OT_export(bpy.types.Operator):
             self.report({"WARNING"}, f"Missing: {item['path']} ({', '.join(item['owners'])})")
         return {"FINISHED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> set[Any]:
         """Asks for the folder first."""
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
 
 class SHOTPUT_OT_submit(bpy.types.Operator):
-    """Render the scene on the farm of this machine"""  # noqa: D400 - as above
+    """Render the scene on the farm of this machine"""
 
     bl_idname = "shotput.submit"
     bl_label = "Render on Farm"
@@ -152,7 +154,7 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
     _timer: Any = None
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Any) -> bool:
         """One submission at a time."""
         return not CURRENT.running
 
@@ -174,7 +176,7 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
         submission, ignore = CURRENT, self.ignore_missing
         return lambda: submission.run(folder, ignore)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Any) -> set[Any]:
         """Without a window: exports, submits, waits, and brings the frames home."""
         work = self._start()
         if work is None:
@@ -186,7 +188,7 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
         self.report({"INFO"}, CURRENT.text)
         return {"FINISHED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> set[Any]:
         """With a window: the same on a thread."""
         work = self._start()
         if work is None:
@@ -197,7 +199,7 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: Any, event: Any) -> set[Any]:
         """Redraws the panel until the thread has ended."""
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -213,17 +215,17 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
 
 
 class SHOTPUT_OT_cancel(bpy.types.Operator):
-    """Stop the submission, and the job where it is made already"""  # noqa: D400 - as above
+    """Stop the submission, and the job where it is made already"""
 
     bl_idname = "shotput.cancel"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Any) -> bool:
         """Only while something goes on."""
         return CURRENT.running
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Any) -> set[Any]:
         """Asks the submission to end; it does at its next report."""
         CURRENT.canceled = True
         return {"FINISHED"}
@@ -238,9 +240,9 @@ class SHOTPUT_PT_panel(bpy.types.Panel):
     bl_region_type = "WINDOW"
     bl_context = "output"
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Any) -> None:
         """Target, what happens now, and the one thing to do next."""
-        layout = self.layout
+        layout: Any = self.layout
         layout.label(text="Farm: this machine")
         if CURRENT.running:
             # Blender 4.2's progress bar takes 0 to 1.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-NOT_READY = "Shotput for Houdini is not ready yet: this version submits from Blender, and from bundles by the shotput command."
+NOT_READY = (
+    "Shotput for Houdini is not ready yet: this version submits from Blender, and from bundles by the shotput command."
+)
 
 
 def start() -> None:

@@ -3,7 +3,7 @@
 # (default: $DEADLINE_CONFIG_FILE_PATH, else ~/.deadline/config). `target` is a resolved target as a dict (for the local
 # farm: `shotput.local_farm.FarmState.target()`); with it, no configuration file and no AWS profile is read.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
@@ -34,15 +34,17 @@ def read_config(config_path: str | PathLike[str] | None = None) -> dict[str, dic
     """
 
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
-    """``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the network."""
+    """``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the
+    network.
+    """
 
 def check_auth_status(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Ask the service for one farm: ``{"credentials_source": str, "auth_status": str, "api_available": bool}``.
 
-    ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or ``CONFIGURATION_ERROR``. Does not
-    raise when the service refuses or is silent.
+    ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or ``CONFIGURATION_ERROR``. Does
+    not raise when the service refuses or is silent.
     """
 
 def check_api_available(
@@ -69,7 +71,9 @@ def get_farm(
 def list_queues(
     farm_id: str, config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}``; times as in :func:`list_farms`."""
+    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}``; times as in
+    :func:`list_farms`.
+    """
 
 def get_queue(
     farm_id: str,
@@ -120,7 +124,9 @@ def search_jobs(
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first (``SearchJobs``)."""
+    """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first
+    (``SearchJobs``).
+    """
 
 def update_job(
     farm_id: str,
@@ -138,8 +144,9 @@ def update_job(
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Change a job; ``None`` stays as it is. ``target_task_run_status``: ``READY``, ``SUSPENDED``, ``CANCELED``, ``FAILED``,
-    ``SUCCEEDED``, ``PENDING``. ``priority``: 0 to 100. ``max_worker_count``: -1 is no limit. Gives ``{}``.
+    """Change a job; ``None`` stays as it is. ``target_task_run_status``: ``READY``, ``SUSPENDED``, ``CANCELED``,
+    ``FAILED``, ``SUCCEEDED``, ``PENDING``. ``priority``: 0 to 100. ``max_worker_count``: -1 is no limit. Gives
+    ``{}``.
     """
 
 def list_steps(
@@ -174,7 +181,9 @@ def update_task(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Set where a task shall go: ``READY`` (try again), ``SUSPENDED``, ``CANCELED``, ``FAILED``, ``SUCCEEDED``. Gives ``{}``."""
+    """Set where a task shall go: ``READY`` (try again), ``SUSPENDED``, ``CANCELED``, ``FAILED``, ``SUCCEEDED``. Gives
+    ``{}``.
+    """
 
 def list_sessions(
     farm_id: str,
@@ -211,8 +220,126 @@ def get_session_log(
 ) -> dict[str, Any]:
     """``{"events": [{"timestamp", "message", "ingestionTime"}], "nextForwardToken", "nextBackwardToken"}``.
 
-    Times are milliseconds since 1970. One answer of ``GetLogEvents`` with at most ``limit`` (1 to 10,000) events; go on with
-    ``next_token=answer["nextForwardToken"]`` until the token stays the same.
+    Times are milliseconds since 1970. One answer of ``GetLogEvents`` with at most ``limit`` (1 to 10,000) events; go
+    on with ``next_token=answer["nextForwardToken"]`` until the token stays the same.
+    """
+
+# --- submission -------------------------------------------------------------------------------------------------------
+
+def create_job_from_job_bundle(
+    params: dict[str, Any],
+    on_print: Callable[[str], object] | None = None,
+    on_hashing_progress: Callable[[dict[str, Any]], object] | None = None,
+    on_upload_progress: Callable[[dict[str, Any]], object] | None = None,
+    on_confirm: Callable[[str, bool], object] | None = None,
+    on_continue: Callable[[], object] | None = None,
+) -> dict[str, Any]:
+    """Submit a job bundle and wait until the farm has created the job: ``{"job_id": str}``.
+
+    ``params`` (unknown members are left alone, ``None`` is absent):
+
+    - ``job_bundle_dir``: the bundle's folder; required
+    - ``target``: a resolved target as a dict, or ``config_path``: where farm, queue and AWS profile come from
+    - ``farm_id``, ``queue_id``, ``storage_profile_id``: in place of the target's
+    - ``name``, ``priority`` (0 to 100, 50), ``max_failed_tasks_count``, ``max_retries_per_task``,
+      ``max_worker_count``, ``target_task_run_status`` (``READY``, ``SUSPENDED``)
+    - ``job_parameters``: ``[{"name", "value"}]``, over the bundle's values; relative paths lie in the current folder
+    - ``job_attachments_file_system`` (``COPIED``, ``VIRTUAL``), ``force_s3_check``, ``require_paths_exist``
+    - ``known_asset_paths``: folders whose files are uploaded without a question
+    - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
+    - ``submitter_name``, ``submitter_version``: for the user agent
+    - ``queue_parameter_definitions``: when the caller has them already
+    - ``create_timeout``: seconds to wait for the job's creation, 300
+
+    Progress callbacks get ``{"status", "progress" (0 to 100), "transferRate" (bytes/s), "progressMessage",
+    "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}`` and go on while they return a
+    true value. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
+    created job. What a callback raises comes out unchanged. Callbacks run on threads of the module. The configuration
+    is not written.
+
+    Raises ``BundleError``, ``TemplateError``, ``MissingInputsError``, ``AttachmentsError``, ``ServiceError``,
+    ``ConfigError``; ``UserInitiatedCancel`` when the question is declined, ``DeadlineOperationCanceled`` when a
+    progress callback cancels or nobody could be asked, ``CreateJobWaiterCanceled`` and ``DeadlineOperationTimedOut``
+    while waiting for the job.
+    """
+
+# --- job attachments --------------------------------------------------------------------------------------------------
+# `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",
+# "progress": 0..100, "transferRate": bytes/s, "progressMessage": str, "processedFiles", "processedBytes", "skippedFiles",
+# "totalFiles", "totalBytes": int}: at most once a second or every 50 files, and with 100.0 at the end, also when nothing is
+# to do. A falsy answer cancels (`DeadlineOperationCanceled`); what it raises comes out of the call. Statistics are
+# {"total_time": s, "total_files", "total_bytes", "processed_files", "processed_bytes", "skipped_files", "skipped_bytes": int,
+# "transfer_rate": bytes/s}. All raise `AttachmentsError` with one sentence when a disk or a store fails.
+
+def snapshot(
+    root: str | PathLike[str],
+    paths: Sequence[str | PathLike[str]] | None = None,
+    *,
+    cache_dir: str | PathLike[str] | None = None,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Hash all files below ``root``, or some: ``{"manifest": bytes | None, "statistics": {...}}``.
+
+    ``manifest`` is the canonical text of a 2023-03-03 manifest; ``None`` when there is no file. ``cache_dir`` holds
+    ``hash_cache.db``, which is shared with the official client; without it every file is read. Relative ``paths`` are below
+    ``root``. Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that leads out of it.
+    """
+
+def upload_snapshot(
+    root: str | PathLike[str],
+    manifest: bytes,
+    *,
+    bucket: str,
+    root_prefix: str,
+    target: Mapping[str, Any] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    force_s3_check: bool = False,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
+
+    ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the store all
+    the same. A file that changed since it was hashed is an error. What an earlier call sent, killed or not, is not sent again.
+    """
+
+def download_job_outputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """Bring the outputs of a job, step or task home.
+
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map`` ({original root:
+    local folder}; other roots are used as they are), ``conflict_resolution`` (``SKIP``, ``OVERWRITE``, ``CREATE_COPY``, the
+    default), ``target``, ``bucket`` with ``root_prefix`` (else the queue's, read with the rights of the queue's role).
+
+    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}}``. A file that is in place
+    already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again to go on after a
+    failure. Partial files are never visible under their name, contents are held to their hashes, and a manifest that leads
+    out of its root is refused before anything is written.
+    """
+
+def sync_inputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """For a worker: bring a job's inputs, and the outputs of steps, into a session's folder.
+
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, ``bucket``, ``root_prefix``, ``target``, ``session_dir``, ``attachments``
+    (the job's, as on the wire), ``step_ids`` (steps whose outputs are needed), ``path_mapping_rules`` (those of storage
+    profiles), ``snapshot`` (from the last call for this session). Files are copies, so that a task may write into them.
+
+    Returns ``{"path_mapping_rules": [{"source_path_format": "POSIX" | "WINDOWS", "source_path", "destination_path"}],
+    "statistics": {...}, "snapshot": <for the next call>}``.
+    """
+
+def sync_outputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """For a worker: store what is new or changed in the job's output folders since the last call for this session.
+
+    ``params``: as for ``sync_inputs``, and ``step_id``, ``task_id`` (None for a chunk), ``session_action_id``, ``started_at``
+    (of the action, seconds since 1970).
+
+    Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot": ...}``,
+    with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
     """
 
 # --- Open Job Description: templates, jobs, parameter spaces ---

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from shotput import yamltext
 from shotput.errors import BundleError
@@ -81,7 +82,7 @@ class EmbeddedFile:
 class RenderStep:
     """One step over the chunks of the job's frames: what the worker runs for each chunk.
 
-    ``arguments`` are OpenJD format strings. Put text that a person chose through ``literal`` first.
+    ``arguments`` are OpenJD format strings: a text that a person chose must not get there with its double braces.
     """
 
     name: str
@@ -100,7 +101,8 @@ class HostPart:
 
 @dataclass
 class AssetReferences:
-    """Files and folders that travel with a job: inputs up, outputs home. Field names are those of the official client."""
+    """Files and folders that travel with a job: inputs up, outputs home. Field names are those of the official
+    client."""
 
     input_filenames: set[str] = field(default_factory=set)
     input_directories: set[str] = field(default_factory=set)
@@ -121,9 +123,17 @@ class AssetReferences:
         }
 
 
+def _plain(text: str) -> str:
+    """One line without what OpenJD reads as the start or the end of an expression."""
+    line = _CONTROL.sub(" ", text)
+    while "{{" in line or "}}" in line:
+        line = line.replace("{{", "{ {").replace("}}", "} }")
+    return line.strip()
+
+
 def job_name(text: str) -> str:
-    """A name that OpenJD takes: no control characters, no format string, 1 to 128 characters."""
-    cleaned = _CONTROL.sub(" ", text).replace("{{", "{ {").strip()
+    """A name that OpenJD takes: one line, no expression, 1 to 128 characters."""
+    cleaned = _plain(text)
     return cleaned[:_JOB_NAME_LENGTH].strip() or "Untitled"
 
 
@@ -131,7 +141,7 @@ def step_names(names: Sequence[str]) -> tuple[str, ...]:
     """One step name for each given name: allowed in OpenJD, at most 64 characters, and different from the others."""
     result: list[str] = []
     for name in names:
-        cleaned = _CONTROL.sub(" ", name).replace("{{", "{ {").strip() or "Step"
+        cleaned = _plain(name) or "Step"
         candidate, number = cleaned[:_STEP_NAME_LENGTH].strip(), 2
         while candidate in result:
             suffix = f" {number}"
@@ -149,13 +159,14 @@ def job_template(
     string.
     """
     if not part.steps:
-        raise BundleError("The job has no step: nothing in the scene is set to render. Enable a layer and export again.")
+        raise BundleError(
+            "The job has no step: nothing in the scene is set to render. Enable a layer and export again."
+        )
     for file in part.files:
-        if "{{" in file.text:
-            raise BundleError(f"The embedded file {file.filename} has '{{{{' in it, which OpenJD would fill in.")
-    files = [
-        {"name": file.name, "type": "TEXT", "filename": file.filename, "data": file.text} for file in part.files
-    ]
+        for braces in ("{{", "}}"):
+            if braces in file.text:
+                raise BundleError(f"The embedded file {file.filename} has '{braces}' in it, which OpenJD would read.")
+    files = [{"name": file.name, "type": "TEXT", "filename": file.filename, "data": file.text} for file in part.files]
     steps: list[dict[str, Any]] = []
     for step in part.steps:
         frame = {
@@ -190,8 +201,8 @@ def parameter_values(
 ) -> list[dict[str, Any]]:
     """The values of the job's own parameters, of the service's (``deadline:priority`` …) and of the queue's.
 
-    ``queue_parameters`` are definitions with a ``value`` each. Raises ``BundleError`` when a queue parameter has the name
-    of one of the job's.
+    ``queue_parameters`` are definitions with a ``value`` each. Raises ``BundleError`` when a queue parameter has the
+    name of one of the job's.
     """
     values: list[dict[str, Any]] = [{"name": f"deadline:{name}", "value": value} for name, value in job_values.items()]
     values += [{"name": parameter.name, "value": parameter.value} for parameter in part.parameters]
@@ -221,8 +232,9 @@ def missing_inputs_message(scene: SceneDescription) -> str:
         f"{dependency.path}: needed by {', '.join(str(owner) for owner in dependency.owners)}."
         for dependency in scene.with_verdict(Verdict.MISSING)
     ]
-    return f"{len(lines)} file(s) that the scene needs do not exist. Relink them, or allow missing files.\n" + "\n".join(
-        lines
+    return (
+        f"{len(lines)} file(s) that the scene needs do not exist. Relink them, or allow missing files.\n"
+        + "\n".join(lines)
     )
 
 

@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from shotput import profile as profiles
 from shotput.errors import SceneError
@@ -43,8 +44,8 @@ def find_executable(host: str, executable: str | os.PathLike[str] | None = None)
         if found:
             return Path(found).absolute()
     raise SceneError(
-        f"{profile.label} was not found: there is no {' or '.join(profile.executables)} on PATH. Install it, or say where "
-        f"it is with --executable or the environment variable {profile.executable_variable}."
+        f"{profile.label} was not found: there is no {' or '.join(profile.executables)} on PATH. Install it, or say "
+        f"where it is with --executable or the environment variable {profile.executable_variable}."
     )
 
 
@@ -73,10 +74,10 @@ def export_scene(
 ) -> dict[str, Any]:
     """Exports a scene to a bundle in its own host and returns what the host's exporter says of it.
 
-    The result has ``bundle``, ``scene``, ``steps``, ``missing`` (``[{"path", "owners": [str]}]``), ``warnings`` (texts),
-    ``description`` and ``log``. ``options`` are the exporter's settings by name, texts as they come from a command line.
-    Missing files are reported, not raised. Raises ``SceneError``, with the log file, when the host does not start, open
-    the scene or export it, and ``ProfileError`` when no host opens such files.
+    The result has ``bundle``, ``scene``, ``steps``, ``missing`` (``[{"path", "owners": [str]}]``), ``warnings``
+    (texts), ``description`` and ``log``. ``options`` are the exporter's settings by name, texts as they come from a
+    command line. Missing files are reported, not raised. Raises ``SceneError``, with the log file, when the host does
+    not start, open the scene or export it, and ``ProfileError`` when no host opens such files.
     """
     path = Path(scene).absolute()
     profile = profiles.for_scene(path)
@@ -118,7 +119,11 @@ def _command(profile: Profile, values: Mapping[str, str]) -> list[str]:
 
 
 def _ask(
-    profile: Profile, values: dict[str, str], executable: str | os.PathLike[str] | None, timeout: float | None, doing: str
+    profile: Profile,
+    values: dict[str, str],
+    executable: str | os.PathLike[str] | None,
+    timeout: float | None,
+    doing: str,
 ) -> dict[str, Any]:
     program = find_executable(profile.name, executable)
     folder = package_folder(profile)
@@ -145,7 +150,9 @@ def _ask(
         except OSError as error:
             raise SceneError(f"{profile.label} ({program}) cannot be started: {error.strerror}. Log: {log}") from error
         except subprocess.TimeoutExpired as error:
-            raise SceneError(f"{profile.label} was still {doing} after {timeout:.0f} s and was ended. Log: {log}") from error
+            raise SceneError(
+                f"{profile.label} was still {doing} after {timeout:.0f} s and was ended. Log: {log}"
+            ) from error
         stream.seek(0)
         lines = [line for line in stream if line.startswith(_RESULT)]
     if not lines:
@@ -162,7 +169,9 @@ def _ask(
 
 def _log_file(profile: Profile) -> Path:
     """A new log file in the user's temporary folder; the host may run several times at once."""
-    folder = Path(tempfile.gettempdir()) / f"shotput-{os.getuid() if sys.platform != 'win32' else os.environ['USERNAME']}"
+    folder = (
+        Path(tempfile.gettempdir()) / f"shotput-{os.getuid() if sys.platform != 'win32' else os.environ['USERNAME']}"
+    )
     folder.mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f"{profile.name}-", suffix=".log", dir=folder)
     os.close(handle)

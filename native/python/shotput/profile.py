@@ -1,8 +1,9 @@
 """Loads DCC profiles: one file of data per host, checked against the schema, as frozen values.
 
-``profiles/<host>.toml`` is what people write. Add-ons carry the same document frozen to JSON, because Python 3.9 and 3.10
-have no TOML reader. The check here covers the part of JSON Schema that ``profile.schema.json`` uses and refuses any other
-keyword, so that the schema cannot outgrow it unseen. This module interprets profiles; it knows no host by name.
+``profiles/<host>.toml`` is what people write. Add-ons carry the same document frozen to JSON, because Python 3.9 and
+3.10 have no TOML reader. The check here covers the part of JSON Schema that ``profile.schema.json`` uses and refuses
+any other keyword, so that the schema cannot outgrow it unseen. This module interprets profiles; it knows no host by
+name.
 """
 
 from __future__ import annotations
@@ -10,21 +11,32 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from shotput.errors import ProfileError
 
 _TYPES: Mapping[str, type] = {"object": dict, "array": list, "string": str, "boolean": bool}
-_CHECKED = {"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "pattern", "minLength"}
+_CHECKED = {
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "enum",
+    "pattern",
+    "minLength",
+}
 _ANNOTATIONS = {"$schema", "title", "description"}
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A version of the host: its own Python (``3.11``), its Qt binding (``none``, ``PySide2``, ``PySide6``) and the PyPI
-    package with its type stubs (``""`` when there is none)."""
+    """A version of the host: its own Python (``3.11``), its Qt binding (``none``, ``PySide2``, ``PySide6``) and the
+    PyPI package with its type stubs (``""`` when there is none)."""
 
     version: str
     python: str
@@ -34,7 +46,8 @@ class Generation:
 
 @dataclass(frozen=True)
 class DependencyRow:
-    """A property that holds a path: ``owner`` (collection or ``nodes``), ``type`` (``""`` for all), dotted ``property``."""
+    """A property that holds a path: ``owner`` (collection or ``nodes``), ``type`` (``""`` for all), dotted
+    ``property``."""
 
     owner: str
     property: str
@@ -88,7 +101,9 @@ def findings(document: Any, schema: Mapping[str, Any], path: str = "") -> list[d
     """Every place where the document breaks the schema, as ``{"path", "message"}``; empty when it keeps it."""
     unknown = set(schema) - _CHECKED - _ANNOTATIONS
     if unknown:
-        raise ProfileError(f"The schema uses {sorted(unknown)} at '{path}', which this check does not cover. Extend it.")
+        raise ProfileError(
+            f"The schema uses {sorted(unknown)} at '{path}', which this check does not cover. Extend it."
+        )
     wanted = schema.get("type")
     if wanted and not isinstance(document, _TYPES[wanted]):
         return [{"path": path, "message": f"{json.dumps(document, default=str)} is not of type {wanted}"}]
@@ -168,11 +183,14 @@ def for_scene(scene: str | os.PathLike[str]) -> Profile:
         known += profile.suffixes
         if suffix in profile.suffixes:
             return profile
-    raise ProfileError(f"No host opens '{suffix}' files ({os.fspath(scene)}). Scenes end in: {', '.join(sorted(known))}.")
+    raise ProfileError(
+        f"No host opens '{suffix}' files ({os.fspath(scene)}). Scenes end in: {', '.join(sorted(known))}."
+    )
 
 
 def load(path: str | os.PathLike[str], schema: str | os.PathLike[str] | None = None) -> Profile:
-    """The profile in a TOML or JSON file. ``schema`` defaults to ``profile.schema.json`` beside it or in the known folders.
+    """The profile in a TOML or JSON file. ``schema`` defaults to ``profile.schema.json`` beside it or in the known
+    folders.
 
     Raises ``ProfileError`` with every finding when the file cannot be read or breaks the schema.
     """
@@ -186,7 +204,9 @@ def load(path: str | os.PathLike[str], schema: str | os.PathLike[str] | None = N
     except ValueError as error:
         raise ProfileError(f"The profile {file} cannot be understood: {error}.") from error
     # A profile frozen into an add-on lies there without the schema: the build has checked it.
-    places = [Path(schema)] if schema else [folder / "profile.schema.json" for folder in (file.parent, *profile_folders())]
+    places = (
+        [Path(schema)] if schema else [folder / "profile.schema.json" for folder in (file.parent, *profile_folders())]
+    )
     for place in places:
         if place.is_file():
             found = findings(document, json.loads(place.read_text(encoding="utf-8")))

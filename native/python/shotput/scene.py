@@ -1,16 +1,17 @@
 """What a host says about its scene, in the field's words.
 
 A host adapter fills these frozen values once; the bundle writer, the view models and the command line read them, and
-nothing else in the product talks to the DCC. This module holds values and plain questions about them: it opens no scene,
-reads no file and knows no host.
+nothing else in the product talks to the DCC. This module holds values and plain questions about them: it opens no
+scene, reads no file and knows no host.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Iterable
+from typing import Any
 
 
 class Verdict(str, Enum):
@@ -79,7 +80,8 @@ class Output:
 
 @dataclass(frozen=True, order=True)
 class Owner:
-    """The data block that refers to a file: ``kind`` (image, object, node …), ``name``, and the ``property`` that does."""
+    """The data block that refers to a file: ``kind`` (image, object, node …), ``name``, and the ``property`` that
+    does."""
 
     kind: str
     name: str
@@ -119,8 +121,8 @@ class ScanWarning:
 class SceneDescription:
     """A scene, as everything but its host sees it.
 
-    ``scene_file`` is absolute, ``""`` when the scene was never saved. ``modified`` means that the file on disk is not what
-    the host shows.
+    ``scene_file`` is absolute, ``""`` when the scene was never saved. ``modified`` means that the file on disk is not
+    what the host shows.
     """
 
     host: str

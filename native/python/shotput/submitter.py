@@ -1,15 +1,16 @@
 """The four verbs that pipeline tools know from the official submitters, and the settings they pass around.
 
-A studio's tool (an AYON publisher, say) asks a host for its settings, changes some, and takes template, values and asset
-references as plain data. Names of verbs and fields are the official client's; hosts add fields of their own. Collecting
-happens in the host; writing a bundle from the result is ``shotput.bundle``'s.
+A studio's tool (an AYON publisher, say) asks a host for its settings, changes some, and takes template, values and
+asset references as plain data. Names of verbs and fields are the official client's; hosts add fields of their own.
+Collecting happens in the host; writing a bundle from the result is ``shotput.bundle``'s.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Sequence, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shotput.bundle import AssetReferences
 
@@ -39,7 +40,8 @@ class SubmitterSettings:
     output_directories: list[str] = field(default_factory=list)
 
     def job_values(self) -> dict[str, Any]:
-        """The values that the service itself takes, by their names in a bundle without the ``deadline:`` before them."""
+        """The values that the service itself takes, by their names in a bundle without the ``deadline:`` before
+        them."""
         values: dict[str, Any] = {
             "priority": self.priority,
             "targetTaskRunStatus": self.initial_status,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 # Letters first, then nothing that YAML gives a meaning to; the words YAML 1.1 takes for something else are left out.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*\Z")
-_WORDS = frozenset("y n yes no on off true false null nan inf".split())
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _BLOCK_BREAKERS = re.compile("[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 
 
@@ -31,7 +32,9 @@ def _scalar(value: Any) -> str:
         text = json.dumps(value, allow_nan=False)
         return re.sub(r"^(-?\d+)e", r"\1.0e", text)
     if not isinstance(value, str):
-        raise TypeError(f"A {type(value).__name__} cannot be written to YAML; pass strings, numbers, lists and mappings.")
+        raise TypeError(
+            f"A {type(value).__name__} cannot be written to YAML; pass strings, numbers, lists and mappings."
+        )
     if _PLAIN.match(value) and value.lower() not in _WORDS:
         return value
     quoted = json.dumps(value, ensure_ascii=False)

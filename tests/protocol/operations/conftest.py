@@ -16,11 +16,13 @@ import boto3
 import pytest
 import uvicorn
 from botocore.config import Config
-
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore
 from shotput_farm.farm import BUCKET, Farm
 from shotput_farm.store.logs import LogStore
+
+# One session: a fresh one would read the service model again for each client.
+_SESSION = boto3.Session()
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Served:
         return {"farmId": self.ids["farm_id"], "fleetId": self.ids["fleet_id"]}
 
     def client(self, access_key: str, secret: str, token: str | None = None) -> Any:
-        return boto3.client(
+        return _SESSION.client(
             "deadline",
             region_name="us-west-2",
             endpoint_url=self.endpoint,
@@ -80,7 +82,8 @@ class Worker:
         self.served = served
         self.ids = ids
         keys = served.call.assume_fleet_role_for_worker(**ids)["credentials"]
-        self.call = served.client(keys["accessKeyId"], keys["secretAccessKey"], keys["sessionToken"])
+        self.keys = (keys["accessKeyId"], keys["secretAccessKey"], keys["sessionToken"])
+        self.call = served.client(*self.keys)
         self.sessions: dict[str, Any] = {}
         self.canceled: dict[str, list[str]] = {}
 
@@ -97,9 +100,23 @@ class Worker:
 
     def exchange(self, reports: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = self.call.update_worker_schedule(**self.ids, updatedSessionActions=reports or {})
+        self._take(reply)
+        return reply
+
+    def wait(self, seconds: float, reports: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Exchange like our own worker: the farm may hold the request for so many seconds."""
+        client = self.served.client(*self.keys)
+        client.meta.events.register(
+            "before-sign.deadline.UpdateWorkerSchedule",
+            lambda request, **_: request.headers.add_header("X-Shotput-Hold-Seconds", str(seconds)),
+        )
+        reply: dict[str, Any] = client.update_worker_schedule(**self.ids, updatedSessionActions=reports or {})
+        self._take(reply)
+        return reply
+
+    def _take(self, reply: dict[str, Any]) -> None:
         self.sessions = reply["assignedSessions"]
         self.canceled = reply["cancelSessionActions"]
-        return reply
 
     def actions(self) -> list[dict[str, Any]]:
         """Return all queued actions, session after session."""
@@ -132,14 +149,20 @@ class Worker:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """A farm of its own."""
-    with_loop, stop = _serve(tmp_path)
+    served, stop = serve(tmp_path)
     try:
-        yield with_loop
+        yield served
     finally:
         stop()
 
 
-def _serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
+@pytest.fixture
+def serve_folder() -> Callable[[Path], tuple[Served, Callable[[], None]]]:
+    """Open and serve the farm of a folder; the second value stops it."""
+    return serve
+
+
+def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
     farm = Farm.open(data_dir)
     farm.credentials = CredentialStore(data_dir / "keys.json", bucket=BUCKET)
     farm.logs = LogStore(data_dir / "logs.sqlite3")

@@ -111,7 +111,11 @@ def test_parameters_of_a_job_and_its_copy(served: Any) -> None:
         "Scale": {"float": "1.5"},
     }
     copy = served.call.create_job(
-        **served.in_queue, priority=1, sourceJobId=job["jobId"], parameters={"Samples": {"int": "9"}}, nameOverride="Again"
+        **served.in_queue,
+        priority=1,
+        sourceJobId=job["jobId"],
+        parameters={"Samples": {"int": "9"}},
+        nameOverride="Again",
     )
     found = served.call.get_job(**served.in_queue, jobId=copy["jobId"])
     assert (found["name"], found["sourceJobId"]) == ("Again", job["jobId"])
@@ -144,7 +148,7 @@ def test_chunks_hold_every_frame_once(served: Any, frames: str, count: int, cons
 
 
 def expand(expression: str) -> list[int]:
-    frames = []
+    frames: list[int] = []
     for part in expression.split(","):
         span, _, by = part.partition(":")
         first, _, last = span.partition("-")
@@ -238,9 +242,7 @@ def test_sixteen_cores_run_one_render_or_sixteen_small_tasks(served: Any) -> Non
 
 def test_canceling_a_job_reaches_the_worker(served: Any) -> None:
     entered = {"actions": {"onEnter": {"command": "/bin/true"}, "onExit": {"command": "/bin/true"}}}
-    job = served.submit(
-        {"steps": [step(frames="1-5")], "jobEnvironments": [{"name": "Blender", "script": entered}]}
-    )
+    job = served.submit({"steps": [step(frames="1-5")], "jobEnvironments": [{"name": "Blender", "script": entered}]})
     worker = served.worker()
     worker.exchange()
     assert worker.kinds() == ["envEnter", "taskRun"]
@@ -405,7 +407,9 @@ def test_search_filters_and_sorts(served: Any) -> None:
     assert found(**by("CREATED_AT", "DESCENDING")) == ["Cats", "Ants", "Bees"]
     assert found(**by("NAME", "ASCENDING")) == ["Ants", "Bees", "Cats"]
     assert found(**by("PRIORITY", "DESCENDING")) == ["Cats", "Ants", "Bees"]
-    status = {"stringListFilter": {"name": "TASK_RUN_STATUS", "operator": "ANY_EQUALS", "values": ["CANCELED", "FAILED"]}}
+    status = {
+        "stringListFilter": {"name": "TASK_RUN_STATUS", "operator": "ANY_EQUALS", "values": ["CANCELED", "FAILED"]}
+    }
     assert found([status]) == ["Bees"]
     assert found([{"searchTermFilter": {"searchTerm": "at", "matchType": "CONTAINS"}}]) == ["Cats"]
     assert found([{"stringFilter": {"name": "NAME", "operator": "NOT_EQUAL", "value": "Ants"}}]) == ["Bees", "Cats"]
@@ -426,7 +430,9 @@ def test_search_filters_and_sorts(served: Any) -> None:
     assert "nextItemOffset" not in rest
     with pytest.raises(ClientError) as caught:
         found(**by("COLOUR", "ASCENDING"))
-    assert refused(caught.value)[1].startswith("A job cannot be searched by 'COLOUR'. Use one of CREATED_AT, CREATED_BY, ")
+    assert refused(caught.value)[1].startswith(
+        "A job cannot be searched by 'COLOUR'. Use one of CREATED_AT, CREATED_BY, "
+    )
     with pytest.raises(ClientError) as caught:
         served.call.search_jobs(**{**base, "queueIds": ["queue-" + "0" * 32]})
     assert refused(caught.value)[0] == "ResourceNotFoundException"
@@ -463,7 +469,8 @@ def test_batches(served: Any) -> None:
         {
             **nobody,
             "code": "ResourceNotFoundException",
-            "message": f"There is no job {nobody['jobId']} on this farm. List what exists, then use an id from that list.",
+            "message": f"There is no job {nobody['jobId']} on this farm. "
+            "List what exists, then use an id from that list.",
         }
     ]
     reply = served.call.batch_get_step(identifiers=[render])
@@ -475,9 +482,7 @@ def test_batches(served: Any) -> None:
     reply = served.call.batch_update_task(tasks=[{**item, "targetRunStatus": "CANCELED"} for item in task_ids])
     assert [error["code"] for error in reply["errors"]] == ["ResourceNotFoundException"]
     assert counts(served.call.get_job(**job)) == {"CANCELED": 2}
-    reply = served.call.batch_update_job(
-        jobs=[{**job, "priority": 99, "name": "Renamed"}, {**nobody, "priority": 1}]
-    )
+    reply = served.call.batch_update_job(jobs=[{**job, "priority": 99, "name": "Renamed"}, {**nobody, "priority": 1}])
     assert [error["jobId"] for error in reply["errors"]] == [nobody["jobId"]]
     found = served.call.get_job(**job)
     assert (found["priority"], found["name"]) == (99, "Renamed")

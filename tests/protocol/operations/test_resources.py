@@ -113,9 +113,7 @@ def test_storage_profiles_and_what_a_queue_allows(served: Any) -> None:
     (allowed,) = served.call.list_storage_profiles_for_queue(**served.in_queue)["storageProfiles"]
     assert allowed["storageProfileId"] == profile_id
     with pytest.raises(ClientError) as caught:
-        served.call.get_storage_profile_for_queue(
-            **served.in_queue, storageProfileId=served.ids["storage_profile_id"]
-        )
+        served.call.get_storage_profile_for_queue(**served.in_queue, storageProfileId=served.ids["storage_profile_id"])
     assert refused(caught.value)[0] == "ResourceNotFoundException"
     served.call.delete_storage_profile(**profile)
     assert len(served.call.list_storage_profiles(**served.in_farm)["storageProfiles"]) == 1
@@ -162,10 +160,13 @@ def test_queue_environments_are_checked_and_listed(served: Any) -> None:
         served.call.create_queue_environment(**values)
     assert refused(caught.value) == (
         "ConflictException",
-        f"Queue {served.ids['queue_id']} has an environment named 'Conda' already. Update that one, or use another name.",
+        f"Queue {served.ids['queue_id']} has an environment named 'Conda' already. "
+        "Update that one, or use another name.",
     )
     with pytest.raises(ClientError) as caught:
-        served.call.create_queue_environment(**{**values, "template": '{"specificationVersion": "environment-2023-09"}'})
+        served.call.create_queue_environment(
+            **{**values, "template": '{"specificationVersion": "environment-2023-09"}'}
+        )
     assert refused(caught.value)[0] == "ValidationException"
     assert caught.value.response["fieldList"]
     served.call.update_queue_environment(**served.in_queue, queueEnvironmentId=environment_id, priority=9)

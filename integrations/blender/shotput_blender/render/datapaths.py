@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a Blender scene keeps the paths of its files, and which files a path means at which frames.
 
-The scan on the artist's machine and the render script on the worker both ask here, so what was sent is what gets mapped.
-The file travels in the job's template: it needs Blender and the standard library, nothing else, and must not contain two
-opening braces in a row. Which properties hold paths comes from the profile's table; this module knows how to walk.
+The scan on the artist's machine and the render script on the worker both ask here, so what was sent is what gets
+mapped. The file travels in the job's template: it needs Blender and the standard library, nothing else, and must not
+contain two equal braces in a row. Which properties hold paths comes from the profile's table; this module knows how to
+walk.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import ntpath
 import os
 import posixpath
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 import bpy
 
@@ -25,11 +27,12 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 @dataclass(frozen=True)
 class Reference:
-    """A property of the scene that holds a path: ``getattr(holder, property)``; ``block`` is the data block around it."""
+    """A property of the scene that holds a path: ``getattr(holder, attribute)``; ``block`` is the data block around
+    it."""
 
     block: Any
     holder: Any
-    property: str
+    attribute: str
     kind: str
     owner: str
     directory: bool
@@ -37,7 +40,7 @@ class Reference:
     @property
     def value(self) -> str:
         """The path as the scene has it, relative ones with Blender's ``//``."""
-        return str(getattr(self.holder, self.property))
+        return str(getattr(self.holder, self.attribute))
 
     @property
     def library(self) -> Any:
@@ -69,7 +72,8 @@ class Reference:
 
 
 def references(table: Iterable[Row], trouble: Callable[[str, Exception], None]) -> Iterator[Reference]:
-    """All properties that the table names and that hold a path. One that cannot be read goes to ``trouble(name, error)``."""
+    """All properties that the table names and that hold a path. One that cannot be read goes to ``trouble(name,
+    error)``."""
     for row in table:
         for block, holder, owner in _holders(row["owner"], row.get("type"), trouble):
             try:
@@ -110,9 +114,9 @@ def _holders(
                     yield block, holder, f'{owner[:-1].replace("_", " ")} "{holder.name}" of object "{block.name}"'
     elif owner == "strips":
         for block in bpy.data.scenes:
-            editor = block.sequence_editor
+            editor: Any = block.sequence_editor
             # Blender 4.4 renamed sequences to strips.
-            for strip in (getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())) if editor else ():
+            for strip in getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", None) or ():
                 if strip.type == type_name:
                     yield block, strip, f'strip "{strip.name}" of scene "{block.name}"'
     elif owner == "view_layers":
@@ -150,7 +154,8 @@ def image_users(image: Any) -> Iterator[Any]:
             if getattr(node, "image", None) == image:
                 # Compositor nodes have the fields themselves.
                 yield getattr(node, "image_user", None) or node
-    for texture in bpy.data.textures:
+    textures: Any = bpy.data.textures
+    for texture in textures:
         if getattr(texture, "image", None) == image:
             yield texture.image_user
 
@@ -159,8 +164,8 @@ def image_frame(user: Any, frame: int) -> int | None:
     """The number of the file that an image user shows at a scene frame; ``None`` before the start and after the end.
 
     Blender's rule (BKE_image_user_frame_get): frames count from 1 at ``frame_start``, repeat when cyclic, and are
-    then shifted by ``frame_offset``. Outside of the range Blender shows the nearest frame, which is asked for by its own
-    scene frame or never.
+    then shifted by ``frame_offset``. Outside of the range Blender shows the nearest frame, which is asked for by its
+    own scene frame or never.
     """
     length = int(user.frame_duration)
     number = frame - int(user.frame_start) + 1
@@ -205,7 +210,7 @@ def files(reference: Reference, path: str, frames: Sequence[int]) -> list[str]:
     block = reference.holder
     if reference.directory:
         return [path]
-    if reference.property == "directory":  # an image strip: a folder and the names in it
+    if reference.attribute == "directory":  # an image strip: a folder and the names in it
         return sorted({os.path.join(path, element.filename) for element in block.elements})
     if isinstance(block, bpy.types.Image):
         if block.source == "TILED":
@@ -218,13 +223,15 @@ def files(reference: Reference, path: str, frames: Sequence[int]) -> list[str]:
         numbers = {volume_frame(block, frame) for frame in frames}
         return sorted(numbered(path, number) for number in numbers if number is not None)
     if isinstance(block, bpy.types.CacheFile) and block.is_sequence:
-        shown = [round(block.frame)] if block.override_frame else [frame + round(block.frame_offset) for frame in frames]
+        shown = (
+            [round(block.frame)] if block.override_frame else [frame + round(block.frame_offset) for frame in frames]
+        )
         return sorted({numbered(path, number) for number in shown})
     if isinstance(block, bpy.types.MovieClip) and block.source == "SEQUENCE":
         name = os.path.basename(path)
         digits = _NUMBER.search(name)
         if digits:
-            any_number = "\\d{%d}" % len(digits.group())
+            any_number = "\\d" * len(digits.group())
             pattern = re.escape(name[: digits.start()]) + any_number + re.escape(name[digits.end() :])
             return _siblings(path, re.compile(pattern)) or [path]
     return [path]
@@ -239,9 +246,9 @@ def absolute(path: str, base_file: str) -> str:
     """``path`` as an absolute path of the machine that ``base_file`` is from; ``//`` means that file's folder."""
     flavour: Any = ntpath if is_windows(base_file) else posixpath
     if not path.startswith("//"):
-        return path if is_windows(path) else flavour.normpath(path)  # type: ignore[no-any-return]
+        return path if is_windows(path) else str(flavour.normpath(path))
     tail = path[2:].replace("/", "\\") if flavour is ntpath else path[2:].replace("\\", "/")
-    return flavour.normpath(flavour.join(flavour.dirname(base_file), tail))  # type: ignore[no-any-return]
+    return str(flavour.normpath(flavour.join(flavour.dirname(base_file), tail)))
 
 
 def mapped(path: str, rules: Iterable[Mapping[str, str]]) -> str | None:

@@ -2,10 +2,11 @@
 """Renders one chunk of frames on a worker, under a Blender that has nothing of ours installed.
 
 Opens the scene, brings the paths in it to this machine, applies every job parameter, renders frame by frame, and says
-how far it is in OpenJD's words. It fails with exit code 1 and one sentence rather than write a frame that is not the one
-the artist would get: on a file that is missing, a layer, camera or engine that is not there, a frame that left no image.
+how far it is in OpenJD's words. It fails with exit code 1 and one sentence rather than write a frame that is not the
+one the artist would get: on a file that is missing, a layer, camera or engine that is not there, a frame that left no
+image.
 
-The template embeds this file: no two opening braces in a row.
+The template embeds this file: no two equal braces in a row.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import os
 import re
 import sys
 import time
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import bpy
 
@@ -42,7 +44,9 @@ def parse_frames(expression: str) -> list[int]:
     for part in expression.replace(" ", "").split(","):
         match = _RANGE.fullmatch(part)
         if match is None:
-            raise RenderError(f"The frames '{expression}' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9.")
+            raise RenderError(
+                f"The frames '{expression}' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9."
+            )
         start, end, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         frames.extend(range(start, end + (1 if step > 0 else -1), step))
     return frames
@@ -51,7 +55,9 @@ def parse_frames(expression: str) -> list[int]:
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments that the template's step passes, each as ``--name=value``."""
     parser = argparse.ArgumentParser(prog="render.py", allow_abbrev=False)
-    texts = "file original-file scene layers camera engine output-dir output-pattern output-format frames has-rules rules"
+    texts = (
+        "file original-file scene layers camera engine output-dir output-pattern output-format frames has-rules rules"
+    )
     for name in (*texts.split(), "modules", "table", "missing-files", "run-scripts"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("resolution-x", "resolution-y", "resolution-percentage", "samples"):
@@ -77,7 +83,9 @@ def open_scene(path: str, run_scripts: bool) -> None:
     try:
         bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=run_scripts)
     except RuntimeError as error:
-        raise RenderError(f"The scene {path} cannot be opened: {error} Open it in Blender {bpy.app.version_string}.") from error
+        raise RenderError(
+            f"The scene {path} cannot be opened: {error} Open it in Blender {bpy.app.version_string}."
+        ) from error
 
 
 class PathMapper:
@@ -87,7 +95,9 @@ class PathMapper:
     elsewhere than its neighbours, so it is resolved there first and mapped as a whole.
     """
 
-    def __init__(self, paths: Any, rules: Sequence[dict[str, str]], table: list[Any], original: str, opened: str) -> None:
+    def __init__(
+        self, paths: Any, rules: Sequence[dict[str, str]], table: list[Any], original: str, opened: str
+    ) -> None:
         self.paths, self.rules, self.table = paths, rules, table
         # Where each library lay on the artist's machine; the key "" is the scene itself.
         self.originals = {"": original}
@@ -140,7 +150,7 @@ class PathMapper:
             now = bpy.path.abspath(reference.value, library=reference.library)
             if os.path.normpath(here) != os.path.normpath(now):
                 trailing = os.sep if reference.value.endswith(("/", "\\")) else ""
-                setattr(reference.holder, reference.property, here + trailing)
+                setattr(reference.holder, reference.attribute, here + trailing)
 
     def missing(self, frames: Sequence[int]) -> list[str]:
         """A sentence for each file that these frames need and that is not there."""
@@ -200,7 +210,8 @@ def set_format(scene: Any, file_format: str) -> None:
             settings.file_format = file_format
         except TypeError as error:
             raise RenderError(
-                f"This worker's Blender {bpy.app.version_string} writes no '{file_format}'. Choose another output format."
+                f"This worker's Blender {bpy.app.version_string} writes no '{file_format}'. "
+                "Choose another output format."
             ) from error
     scene.render.use_file_extension = True
 
@@ -209,7 +220,9 @@ def set_layers(scene: Any, layers: Sequence[str]) -> None:
     """Lets exactly these view layers render."""
     absent = [name for name in layers if name not in scene.view_layers]
     if absent:
-        raise RenderError(f"The scene '{scene.name}' has no view layer '{absent[0]}'. It has: {', '.join(scene.view_layers.keys())}.")
+        raise RenderError(
+            f"The scene '{scene.name}' has no view layer '{absent[0]}'. It has: {', '.join(scene.view_layers.keys())}."
+        )
     for layer in scene.view_layers:
         layer.use = layer.name in layers
     scene.render.use_single_layer = False
@@ -233,7 +246,9 @@ def apply_parameters(options: argparse.Namespace, layers: Sequence[str]) -> Any:
     """Applies the job's parameters to the open scene and returns it."""
     scene = bpy.data.scenes.get(options.scene)
     if scene is None:
-        raise RenderError(f"There is no scene '{options.scene}' in {options.file}. It has: {', '.join(bpy.data.scenes.keys())}.")
+        raise RenderError(
+            f"There is no scene '{options.scene}' in {options.file}. It has: {', '.join(bpy.data.scenes.keys())}."
+        )
     set_layers(scene, layers)
     set_camera(scene, options.camera)
     scene.render.resolution_x = options.resolution_x
@@ -259,14 +274,18 @@ def output_path(options: argparse.Namespace, scene: Any, layers: Sequence[str], 
         pattern += "####"  # as Blender does
     *head, tail = re.split("(#+)", pattern)
     if len(head) > 2 and "#" in "".join(head[:-1]):
-        raise RenderError(f"The output pattern '{options.output_pattern}' has the frame number twice. Keep one run of #.")
+        raise RenderError(
+            f"The output pattern '{options.output_pattern}' has the frame number twice. Keep one run of #."
+        )
     number = ("-" if frame < 0 else "") + str(abs(frame)).zfill(len(head[-1]) - (frame < 0))
     pattern = "".join(head[:-1]) + number + tail
     for token, value in tokens.items():
         pattern = pattern.replace(f"<{token}>", _UNSAFE.sub("_", value))
     parts = pattern.split("/")
     if pattern.startswith("/") or ".." in parts or ":" in pattern:
-        raise RenderError(f"The output pattern '{options.output_pattern}' leads out of the output folder. Make it relative.")
+        raise RenderError(
+            f"The output pattern '{options.output_pattern}' leads out of the output folder. Make it relative."
+        )
     return os.path.join(options.output_dir, *parts)
 
 

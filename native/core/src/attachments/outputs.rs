@@ -69,7 +69,7 @@ pub struct Downloaded {
 /// `Attachments` when the store cannot be reached, a manifest is not usable or leads out of its root, an object is
 /// damaged or missing, the disk is full, or a root is no folder of this machine; `Canceled`.
 pub fn download(request: &OutputRequest, on_progress: OnProgress<'_>, token: &CancellationToken) -> Result<Downloaded> {
-    let store = Store::new(&request.access, &request.bucket, &request.root_prefix);
+    let store = Store::new(&request.access, &request.bucket, &request.root_prefix)?;
     block_on(async {
         let search = Tracker::new(Status::DownloadInProgress, 0, 0, None, token);
         let manifests = stoppable(output_manifests(&store, &request.scope), &search).await?;

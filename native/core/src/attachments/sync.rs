@@ -118,7 +118,7 @@ pub struct SyncedInputs {
 }
 
 impl Session {
-    fn store(&self) -> Store {
+    fn store(&self) -> Result<Store> {
         Store::new(&self.access, &self.bucket, &self.root_prefix)
     }
 
@@ -182,7 +182,7 @@ pub fn sync_inputs(
     on_progress: OnProgress<'_>,
     token: &CancellationToken,
 ) -> Result<SyncedInputs> {
-    let store = session.store();
+    let store = session.store()?;
     block_on(async {
         let search = Tracker::new(Status::DownloadInProgress, 0, 0, None, token);
         let manifests = stoppable(wanted(session, &store, step_dependencies), &search).await?;
@@ -315,7 +315,7 @@ pub fn sync_outputs(
     on_progress: OnProgress<'_>,
     token: &CancellationToken,
 ) -> Result<SyncedOutputs> {
-    let store = session.store();
+    let store = session.store()?;
     let mut snapshot = session.snapshot.clone();
     let mut roots = Vec::with_capacity(session.attachments.manifests.len());
     for properties in &session.attachments.manifests {
