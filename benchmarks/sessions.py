@@ -24,8 +24,8 @@ _TEMPLATE: dict[str, Any] = {
     ],
 }
 
-# Each in a process of its own that has loaded no more than it needs. Ours listens to every line and status; of `_v1` the
-# state is polled instead, because its callbacks come from a poll of 50 ms, which would be all that is measured.
+# Each in a process of its own that has loaded no more than it needs. Ours listens to every line and status; of `_v1`
+# the state is polled instead, because its callbacks come from a poll of 50 ms, which would be all that is measured.
 _OURS = """
 import json, sys, time
 from shotput import _native

@@ -31,7 +31,7 @@ impl PyObjectStore {
     }
 
     #[pyo3(signature = (
-        access_key_id, secret_access_key, session_token = None, *, bucket, prefix = String::new(), expires_at = None,
+        access_key_id, secret_access_key, session_token = None, *, bucket, prefix = "", expires_at = None,
         read_only = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -42,11 +42,12 @@ impl PyObjectStore {
         secret_access_key: String,
         session_token: Option<String>,
         bucket: String,
-        prefix: String,
+        prefix: &str,
         expires_at: Option<f64>,
         read_only: bool,
     ) -> PyResult<()> {
-        let key = AccessKey { secret_access_key, session_token, bucket, prefix, expires_at, read_only };
+        let key =
+            AccessKey { secret_access_key, session_token, bucket, prefix: prefix.to_owned(), expires_at, read_only };
         Ok(py.detach(|| self.0.add_credentials(&access_key_id, key)).map_err(Error::from)?)
     }
 

@@ -637,10 +637,10 @@ class Session:
     returns its status; what went wrong in an action is in the status, misuse of the session raises ``SessionError``. A
     status is ``{"action": int, "kind": "enter|exit|task", "task_index": int | None, "environment_id": str | None,
     "state": "RUNNING|SUCCESS|FAILED|CANCELED|TIMEOUT", "progress": float | None, "status_message": str | None,
-    "fail_message": str | None, "exit_code": int | None, "started_at": float, "ended_at": float | None}``: times are epoch
-    seconds, ``action`` counts from 1, ``exit_code`` is minus the signal's number when a signal ended the process, and None
-    when nothing ran. ``KeyboardInterrupt`` cancels the action and comes out of the call, and so does what callbacks raise
-    (the action goes on to its end).
+    "fail_message": str | None, "exit_code": int | None, "started_at": float, "ended_at": float | None}``: times are
+    epoch seconds, ``action`` counts from 1, ``exit_code`` is minus the signal's number when a signal ended the
+    process, and None when nothing ran. ``KeyboardInterrupt`` cancels the action and comes out of the call, and so
+    does what callbacks raise (the action goes on to its end).
     """
 
     def __new__(
@@ -659,14 +659,15 @@ class Session:
     ) -> Session:
         """Make the session's folder (0700, below ``session_root``, default: the system's for temporary files).
 
-        ``parameters`` are typed job parameters (``Job.parameters``, or those of BatchGetJobEntity). Path mapping rules are
-        ``{"source_path_format": "POSIX|WINDOWS", "source_path", "destination_path"}``, or the same in camelCase.
-        ``environment`` is added to this process's variables for all of the session's; SHOTPUT_SESSION_ID,
+        ``parameters`` are typed job parameters (``Job.parameters``, or those of BatchGetJobEntity). Path mapping
+        rules are ``{"source_path_format": "POSIX|WINDOWS", "source_path", "destination_path"}``, or the same in
+        camelCase. ``environment`` is added to this process's variables for all of the session's; SHOTPUT_SESSION_ID,
         DEADLINE_SESSION_ID, OPENJD_SESSION_WORKING_DIR and, with ``marker``, SHOTPUT_SESSION_MARKER are set besides.
 
-        ``log`` is called with batches of lines, ``{"timestamp": milliseconds since the epoch, "message": str, "action":
-        int}`` (action 0: outside of any); ``status`` with each new status of the running action. Both are called in order
-        on a thread of the session; while they are slow, at most 8,192 events wait, then the process that writes does.
+        ``log`` is called with batches of lines, ``{"timestamp": milliseconds since the epoch, "message": str,
+        "action": int}`` (action 0: outside of any); ``status`` with each new status of the running action. Both are
+        called in order on a thread of the session; while they are slow, at most 8,192 events wait, then the process
+        that writes does.
         """
     @property
     def session_id(self) -> str:
@@ -686,7 +687,7 @@ class Session:
     def enter_environment(
         self, environment: Environment, *, identifier: str | None = None, variables: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """Set the environment's variables and run its ``onEnter``; ``environment_id`` of the status names it from now on.
+        """Set the environment's variables and run its ``onEnter``; the status's ``environment_id`` names it.
 
         It counts as entered, and is to be exited, however that ends. ``variables`` are for this action alone.
         """
@@ -714,26 +715,26 @@ class Session:
     ) -> list[dict[str, Any]]:
         """Run tasks of one step one after another, without a call into Python in between.
 
-        Stops behind the first that does not succeed and at a cancel: the statuses are of those that began. ``variables``
-        are one dict a task. Raises ValueError when their number differs.
+        Stops behind the first that does not succeed and at a cancel: the statuses are of those that began.
+        ``variables`` are one dict a task. Raises ValueError when their number differs.
         """
     def cancel(self, *, time_limit: float | None = None, mark_failed: bool = False) -> bool:
         """End the running action, from any thread, and what its call would run after it.
 
-        As the template says (NOTIFY_THEN_TERMINATE or TERMINATE), within ``time_limit`` seconds at most (0 kills at once);
-        all that the action started is gone afterwards. ``mark_failed`` reports FAILED instead of CANCELED. Returns False
-        when nothing runs. A second call can shorten the time that the first one granted.
+        As the template says (NOTIFY_THEN_TERMINATE or TERMINATE), within ``time_limit`` seconds at most (0 kills at
+        once); all that the action started is gone afterwards. ``mark_failed`` reports FAILED instead of CANCELED.
+        Returns False when nothing runs. A second call can shorten the time that the first one granted.
         """
     def flush(self) -> None:
         """Wait until everything that happened was told; raises what callbacks raised."""
     def close(self) -> None:
-        """Kill what runs and what was left running, remove the folder unless it is retained. May be called twice.
+        """Kill what runs or was left running, remove the folder unless it is retained. May be called twice.
 
         Environments are not exited: do that before. Raises ``SessionError`` when the folder cannot be removed.
         """
 
 def find_orphans(marker: str) -> list[int]:
-    """List processes of sessions with this id or marker, the caller's own not among them. Linux only; empty elsewhere."""
+    """List processes of sessions with this id or marker, not the caller's own. Linux only; empty elsewhere."""
 
 def kill_orphans(marker: str) -> int:
     """Kill the processes that ``find_orphans`` finds until none is left; return how many there were.

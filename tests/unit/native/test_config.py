@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakes.deadline_service import DeadlineService
+
 from shotput import _native
 from shotput.errors import ConfigError, DeadlineOperationError
 

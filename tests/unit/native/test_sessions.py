@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shotput import _native
+from shotput import _native, sessions
 from shotput.errors import SessionError, TemplateError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
@@ -690,3 +690,25 @@ def test_expressions_that_cannot_be_resolved_fail_the_action(session: Make) -> N
     result = session().run_task(made.steps[0].script)
     assert result["state"] == "FAILED"
     assert result["fail_message"].startswith("The arguments cannot be resolved: ")
+
+
+class TestFacade:
+    def test_entered_environments_are_exited_in_reverse_order(self, tmp_path: Path, recorder: Recorder) -> None:
+        made = job("exit 3", [environment("a", "true", "echo bye a"), environment("b", "true", "echo bye b")])
+        opened = sessions.session_for(made, "facade", session_root=str(tmp_path), log=recorder.log)
+        with sessions.entered(opened, made.job_environments) as identifiers:
+            assert opened.environments_entered == identifiers
+            assert sessions.describe(opened.run_task(made.steps[0].script)) == "failed with exit code 3"
+        opened.close()
+        assert [text for text in recorder.messages if text.startswith("bye")] == ["bye b", "bye a"]
+
+    def test_failures_to_enter_and_exit(self, session: Make, recorder: Recorder) -> None:
+        made = job(environments=[environment("a", "true", "echo bye a"), environment("b", "exit 9")])
+        with pytest.raises(SessionError) as raised, sessions.entered(session(), made.job_environments):
+            raise AssertionError("not reached")
+        assert str(raised.value) == "Entering the environment 'b' failed with exit code 9."
+        assert "bye a" in recorder.messages
+        made = job(environments=[environment("a", leave="echo openjd_fail: stuck")])
+        with pytest.raises(SessionError) as raised, sessions.entered(session("b"), made.job_environments):
+            pass
+        assert str(raised.value) == "Exiting an environment failed: stuck."

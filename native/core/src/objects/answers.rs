@@ -71,17 +71,18 @@ impl Checksums {
     }
 }
 
-/// Fills the checksum members of a shape.
+/// A shape with its checksum members filled, and nothing else.
 macro_rules! with_checksums {
-    ($shape:expr, $stored:expr) => {{
+    ($shape:ident, $stored:expr) => {{
         let members = $crate::objects::answers::Checksums::of($stored);
-        let mut shape = $shape;
-        shape.checksum_crc32 = members.crc32;
-        shape.checksum_crc32c = members.crc32c;
-        shape.checksum_crc64nvme = members.crc64nvme;
-        shape.checksum_sha1 = members.sha1;
-        shape.checksum_sha256 = members.sha256;
-        shape
+        $shape {
+            checksum_crc32: members.crc32,
+            checksum_crc32c: members.crc32c,
+            checksum_crc64nvme: members.crc64nvme,
+            checksum_sha1: members.sha1,
+            checksum_sha256: members.sha256,
+            ..Default::default()
+        }
     }};
 }
 

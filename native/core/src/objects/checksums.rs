@@ -117,6 +117,7 @@ impl Crc64 {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each body")]
 enum Hasher {
     Crc(Digest, usize),
     Sha1(Box<Sha1>),

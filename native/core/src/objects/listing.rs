@@ -38,6 +38,7 @@ pub(super) struct Page {
 
 /// An object, or a common prefix, in the order of keys.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are objects")]
 pub(super) enum Entry {
     Object(Description),
     Prefix(String),

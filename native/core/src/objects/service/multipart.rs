@@ -88,7 +88,7 @@ impl Service {
             None => None,
         };
         let record = record.ok_or_else(|| no_such_upload(&id))?;
-        let output = with_checksums!(UploadPartOutput::default(), Some(&record.checksum));
+        let output = with_checksums!(UploadPartOutput, Some(&record.checksum));
         Ok(S3Response::new(UploadPartOutput { e_tag: Some(answers::etag(&record.etag)), ..output }))
     }
 
@@ -123,7 +123,7 @@ impl Service {
                 }
             }
         };
-        let output = with_checksums!(CompleteMultipartUploadOutput::default(), description.checksum.as_ref());
+        let output = with_checksums!(CompleteMultipartUploadOutput, description.checksum.as_ref());
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket.clone()),
             key: Some(input.key.clone()),
@@ -155,7 +155,7 @@ impl Service {
         parts.truncate(limit);
         let next = parts.last().and_then(|part| i32::try_from(part.number).ok());
         let parts = parts.iter().map(|part| {
-            let shape = with_checksums!(Part::default(), Some(&part.checksum));
+            let shape = with_checksums!(Part, Some(&part.checksum));
             Part {
                 e_tag: Some(answers::etag(&part.etag)),
                 last_modified: Some(timestamp(part.modified)),

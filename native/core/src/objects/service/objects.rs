@@ -62,7 +62,7 @@ impl Service {
         if !self.disk(self.store.publish(staged, &input.bucket, &input.key, &condition))? {
             return Err(answers::precondition_failed());
         }
-        let output = with_checksums!(PutObjectOutput::default(), description.checksum.as_ref());
+        let output = with_checksums!(PutObjectOutput, description.checksum.as_ref());
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(answers::etag(&description.etag)),
             checksum_type: description.checksum.as_ref().map(answers::checksum_type),
@@ -85,7 +85,7 @@ impl Service {
         let whole = selected.range == (0..description.size);
         let wanted = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED) && whole;
         let checksum = description.checksum.as_ref().filter(|_| wanted);
-        let output = with_checksums!(GetObjectOutput::default(), checksum);
+        let output = with_checksums!(GetObjectOutput, checksum);
         let mut response = S3Response::new(GetObjectOutput {
             accept_ranges: Some("bytes".into()),
             body: Some(StreamingBlob::new(body)),
@@ -122,7 +122,7 @@ impl Service {
         let selected = select(&description, input.range, input.part_number)?;
         let wanted = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
         let checksum = description.checksum.as_ref().filter(|_| wanted);
-        let output = with_checksums!(HeadObjectOutput::default(), checksum);
+        let output = with_checksums!(HeadObjectOutput, checksum);
         let mut response = S3Response::new(HeadObjectOutput {
             accept_ranges: Some("bytes".into()),
             cache_control: description.headers.cache_control.clone(),
@@ -184,7 +184,7 @@ impl Service {
         self.disk(staged.write(&footer))?;
         self.bucket(&input.bucket)?;
         self.disk(self.store.publish(staged, &input.bucket, &input.key, &Condition::Always))?;
-        let result = with_checksums!(CopyObjectResult::default(), description.checksum.as_ref());
+        let result = with_checksums!(CopyObjectResult, description.checksum.as_ref());
         let result = CopyObjectResult {
             e_tag: Some(answers::etag(&description.etag)),
             last_modified: Some(timestamp(description.modified)),
