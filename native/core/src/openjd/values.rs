@@ -20,12 +20,12 @@ const UNION_MEMBERS: [(&str, &str); 13] = [
     ("chunkInt", "CHUNK[INT]"),
     ("bool", "BOOL"),
     ("rangeExpr", "RANGE_EXPR"),
-    ("listString", "LIST[STRING]"),
-    ("listInt", "LIST[INT]"),
-    ("listFloat", "LIST[FLOAT]"),
-    ("listPath", "LIST[PATH]"),
-    ("listBool", "LIST[BOOL]"),
-    ("listListInt", "LIST[LIST[INT]]"),
+    ("stringList", "LIST[STRING]"),
+    ("intList", "LIST[INT]"),
+    ("floatList", "LIST[FLOAT]"),
+    ("pathList", "LIST[PATH]"),
+    ("boolList", "LIST[BOOL]"),
+    ("intListList", "LIST[LIST[INT]]"),
 ];
 
 /// An untyped value as a person gives it (`3`, `"3"`, `[1, 2]`).
