@@ -250,7 +250,8 @@ def apply_parameters(options: argparse.Namespace, layers: Sequence[str]) -> Any:
             f"There is no scene '{options.scene}' in {options.file}. It has: {', '.join(bpy.data.scenes.keys())}."
         )
     manager: Any = bpy.context.window_manager
-    # A scene that no window shows renders at the frame of the one that is shown (Blender 4.5), whatever frame it was set to.
+    # A scene that no window shows renders at the frame of the one that is shown, whatever frame it was set to
+    # (Blender 4.5).
     for window in manager.windows:
         window.scene = scene
     set_layers(scene, layers)
