@@ -1,13 +1,17 @@
-"""Starts the local farm from an add-on's private folder.
+"""Starts the local farm from an add-on's private folder: ``python -I run_farm.py SHOTPUT_FOLDER [ARGUMENTS ...]``.
 
-The farm's process runs isolated (``python -I``), so this file puts the folder that it lies in on the path; the module
-``shotput`` itself lies in the folder given as the first argument.
+The farm's process runs isolated, so this file puts two folders on its path: the one that it lies in, with the farm and
+its web stack, and the one given first, which holds the package ``shotput``.
 """
 
-import runpy
 import sys
 from pathlib import Path
 
-here = Path(__file__).resolve().parent
-sys.path[:0] = [str(here), sys.argv.pop(1)]
-runpy.run_module("shotput_farm", run_name="__main__", alter_sys=True)
+script = Path(__file__).resolve()
+shotput_folder = sys.argv.pop(1)
+sys.path[:0] = [str(script.parent), shotput_folder]
+
+if __name__ == "__main__":
+    from shotput_farm.__main__ import main
+
+    sys.exit(main(launcher=(sys.executable, "-I", str(script), shotput_folder)))

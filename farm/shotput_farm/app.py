@@ -81,8 +81,9 @@ class Application:
     """The ASGI application of one farm.
 
     ``farm`` has ``credentials`` and ``logs`` and is what handlers get. ``pages`` are further routes (the monitor),
-    served to loopback names only. With ``strict_replies`` a reply that breaks the model is an error instead of being
-    sent: for tests. ``last_activity`` is the ``time.monotonic`` of the last request that did not come from a worker.
+    served to loopback names only. ``registry`` replaces the registered handlers. With ``strict_replies`` a reply that
+    breaks the model is an error instead of being sent: for tests. ``last_activity`` is the ``time.monotonic`` of the
+    last request that did not come from a worker.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Application:
         clock: Callable[[], float] = time.time,
         log_file: Path | None = None,
         pages: list[BaseRoute] | None = None,
+        registry: Mapping[str, Registered] | None = None,
         strict_replies: bool = False,
         threads: int = 4,
     ) -> None:
@@ -99,7 +101,7 @@ class Application:
         self._logs: LogStore = farm.logs
         credentials: CredentialStore = farm.credentials
         self._verifier: Verifier[Credential] = Verifier(credentials.lookup, clock=clock)
-        self._registry = handlers.load()
+        self._registry = handlers.load() if registry is None else registry
         self._service = model.service("deadline")
         self._strict = strict_replies
         self._see_log = f" The log {log_file} says more." if log_file is not None else ""

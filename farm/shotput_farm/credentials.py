@@ -99,7 +99,7 @@ class ObjectKeys(Protocol):
     ) -> None:
         """Let a key into ``bucket`` below ``prefix`` until ``expires_at``."""
 
-    def remove_credentials(self, access_key_id: str) -> None:
+    def remove_credentials(self, access_key_id: str) -> object:
         """Forget a key."""
 
 

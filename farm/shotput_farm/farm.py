@@ -122,8 +122,8 @@ class Farm:
             if first is not None:
                 if first["fingerprint"] != fingerprint:
                     raise Conflict(
-                        f"The client token {token} was used for another {request.operation} before. Use a new token for a "
-                        "new request.",
+                        f"The client token {token} was used for another {request.operation} before. Use a new token "
+                        "for a new request.",
                         "CONFLICT_EXCEPTION",
                         "clientToken",
                         token,
@@ -154,7 +154,7 @@ def new_id(kind: str) -> str:
 
 
 def page_token(token: str | None) -> tuple[int, ...]:
-    """Return the position that a ``nextToken`` stands for, () for the beginning. Raises Validation for any other text."""
+    """Return the position that a ``nextToken`` stands for, () for none. Raises Validation for any other text."""
     if token is None:
         return ()
     try:

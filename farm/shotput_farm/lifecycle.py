@@ -1,8 +1,8 @@
 """The state machines of the farm: one transition table per entity, and the only place where a status is decided.
 
 Everything that changes a status asks a ``Machine`` for the next one; a change that no table allows is an
-``IllegalTransitionError``. What a step's or job's status follows from its tasks is ``aggregate``. This module knows no SQL, no
-clock and no protocol beyond the statuses' names, which are the service model's, verbatim.
+``IllegalTransitionError``. What a step's or job's status follows from its tasks is ``aggregate``. This module knows
+no SQL, no clock and no protocol beyond the statuses' names, which are the service model's, verbatim.
 """
 
 from __future__ import annotations
@@ -248,8 +248,8 @@ def interrupts(target: str, *, single: bool) -> bool:
 def settle_event(result: str, target: str | None) -> tuple[str, ...]:
     """Return the events of a task, in order, when its action ended with ``result`` while it was to become ``target``.
 
-    ``result`` is an action's final status other than a failure that is charged to the task (see ``charge``). Work that was
-    done before the interruption arrived counts, unless the task was to run again.
+    ``result`` is an action's final status other than a failure that is charged to the task (see ``charge``). Work
+    that was done before the interruption arrived counts, unless the task was to run again.
     """
     if result == "SUCCEEDED":
         return ("succeed", "requeue") if target == "PENDING" else ("succeed",)
@@ -277,7 +277,8 @@ def aggregate(counts: Mapping[str, int], target: str | None = None) -> str:
     """Return the status of a step or job with so many tasks in each status.
 
     While anything is active the most active status wins. At rest, the status that somebody asked for (``target``) wins
-    when any task has it; then SUSPENDED, FAILED, CANCELED, NOT_COMPATIBLE, SUCCEEDED. Raises ValueError without any task.
+    when any task has it; then SUSPENDED, FAILED, CANCELED, NOT_COMPATIBLE, SUCCEEDED. Raises ValueError without any
+    task.
     """
     for status in _ACTIVE_ORDER:
         if counts.get(status, 0):

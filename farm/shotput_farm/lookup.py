@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shotput_farm.farm import Farm, page_token, token_for
 from shotput_farm.protocol.errors import ResourceNotFound
 from shotput_farm.store import records
+from shotput_farm.wire import only
 
 _TASK = re.compile(r"task-([0-9a-f]{32})-(0|[1-9]\d{0,17})")
 
@@ -102,12 +103,13 @@ def pages(
     table: str,
     check: Callable[[sqlite3.Connection], Mapping[str, Any]],
     wire: Callable[[sqlite3.Connection, sqlite3.Row], Mapping[str, Any]],
+    names: Sequence[str] | None = None,
     keep: Callable[[Mapping[str, Any]], bool] = lambda item: True,
 ) -> dict[str, Any]:
     """Answer a List operation: ``{member: [...], "nextToken"}``.
 
-    ``check`` makes sure that what the list hangs off exists and returns the column values to list by; ``wire`` maps a row;
-    ``keep`` filters by what only the mapped item shows.
+    ``check`` makes sure that what the list hangs off exists and returns the column values to list by; ``wire`` maps a
+    row; ``names`` are the members that the list shows (None: all); ``keep`` filters by what only the mapped item shows.
     """
     limit = params.get("maxResults") or 100
     (after,) = page_token(params.get("nextToken")) or (0,)
@@ -120,7 +122,7 @@ def pages(
                 item = wire(db, row)
                 after = row["seq"]
                 if keep(item):
-                    found.append(item)
+                    found.append(item if names is None else only(item, names))
                     if len(found) == limit:
                         break
             if len(found) == limit or len(rows) <= limit:

@@ -2,7 +2,8 @@
 
 Order: priority, then the job with the fewest open sessions, then the one that waited longest for a turn. A step takes
 what it names of the worker's amounts; one that names no vCPUs takes them all, because nobody knows how many threads its
-program uses. A job that is next and does not fit is waited for: nothing of lower rank may take the amounts that it lacks.
+program uses. A job that is next and does not fit is waited for: nothing of lower rank may take the amounts that it
+lacks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ VCPU: Final = "amount.worker.vcpu"
 
 # A worker has these, however many tasks look at them: the memory of one GPU is not divided between the tasks on others.
 _NOT_CONSUMED: Final = frozenset({"amount.worker.gpu.memory"})
+
+_LEAST_VCPU: Final = 0.25
 
 SLICE_SECONDS: Final = 5.0
 """A session keeps its place at least so long when an equal job waits: starting a DCC for every task would cost more."""
@@ -63,8 +66,8 @@ class Need:
     def of_worker(self, offer: Offer) -> dict[str, float]:
         """Return the amounts that one session of the step takes of this worker."""
         taken = {name: value for name, value in self.amounts.items() if value > 0}
-        if self.whole:
-            taken[VCPU] = offer.amounts.get(VCPU, 1.0)
+        # A step that asks for no vCPU at all still starts processes: not thousands of them at once.
+        taken[VCPU] = offer.amounts.get(VCPU, 1.0) if self.whole else max(taken.get(VCPU, 0.0), _LEAST_VCPU)
         return taken
 
 
@@ -159,7 +162,7 @@ def place(offer: Offer, seats: Sequence[Seat], bids: Sequence[Bid]) -> Placement
             continue
         if bid.step != seat.step:
             seat.move_to = bid
-            _take(free, {name: -value for name, value in seat.reserved.items()})
+            _give_back(free, seat.reserved)
             _take(free, bid.taken)
         if seat.queued == 0:
             seat.give = 1
@@ -175,46 +178,63 @@ def place(offer: Offer, seats: Sequence[Seat], bids: Sequence[Bid]) -> Placement
 def _yielding(
     free: Mapping[str, float], seats: Sequence[Seat], open_seats: Sequence[Seat], bids: Sequence[Bid]
 ) -> set[int]:
-    """Return the sessions that must make room for the first bid that lacks it."""
-    room = dict(free)
-    idle_of_job: dict[int, int] = {}
-    for seat in open_seats:
-        if seat.queued == 0:
-            idle_of_job[seat.job] = idle_of_job.get(seat.job, 0) + 1
-    for bid in _ranked(bids):
-        if not bid.new_worker_allowed or bid.ready <= idle_of_job.get(bid.job, 0):
-            continue
+    """Return the sessions that must make room for bids of higher rank, as many as those can use."""
+    leaving: set[int] = set()
+    coming = dict(free)
+    wanted = {bid.step: bid.ready for bid in bids if bid.new_worker_allowed}
+    for seat in seats:
+        if seat.closing:
+            _give_back(coming, seat.reserved)
+        elif seat.queued == 0 and wanted.get(seat.step, 0) > 0:
+            wanted[seat.step] -= 1  # it has a session for that task already
+    sessions_of = {bid.job: bid.job_sessions for bid in bids}
+    while True:
+        ranked = sorted(bids, key=lambda bid: (-bid.priority, sessions_of[bid.job], bid.turn))
+        bid = next((bid for bid in ranked if wanted.get(bid.step, 0) > 0), None)
+        if bid is None:
+            return leaving
+        victims, room = _victims(bid, coming, [seat for seat in open_seats if seat.key not in leaving], sessions_of)
+        if not _lacking(room, bid.taken):
+            coming = room
+            for seat in victims:
+                leaving.add(seat.key)
+                if seat.job in sessions_of:
+                    sessions_of[seat.job] -= 1
+            _take(coming, bid.taken)
+            wanted[bid.step] -= 1
+            sessions_of[bid.job] += 1
+        elif _held_by_others(bid, coming, [(seat.job, seat.reserved) for seat in open_seats]):
+            # Others may keep what it lacks for now; what follows in rank must not be served before it.
+            return leaving
+        else:
+            wanted[bid.step] = 0  # only its own job is in its way
+
+
+def _victims(
+    bid: Bid, coming: Mapping[str, float], seats: Sequence[Seat], sessions_of: Mapping[int, int]
+) -> tuple[list[Seat], dict[str, float]]:
+    """Return the sessions that one more session of ``bid`` displaces, and what is free then; it may still not fit."""
+    room = dict(coming)
+    victims: list[Seat] = []
+    lost: dict[int, int] = {}
+    for seat in sorted(seats, key=lambda seat: (seat.priority, -sessions_of.get(seat.job, 1), -seat.seconds)):
         short = _lacking(room, bid.taken)
         if not short:
-            _take(room, bid.taken)
-            continue
-        leaving: set[int] = set()
-        coming = dict(room)
-        for seat in seats:
-            if seat.closing:
-                _take(coming, {name: -value for name, value in seat.reserved.items()})
-        sessions_of = {other.job: other.job_sessions for other in bids}
-        for seat in sorted(open_seats, key=lambda seat: (seat.priority, -sessions_of.get(seat.job, 1), -seat.seconds)):
-            if not _lacking(coming, bid.taken):
-                break
-            if any(seat.reserved.get(name) for name in short) and _must_yield(seat, bid, sessions_of):
-                leaving.add(seat.key)
-                sessions_of[seat.job] = sessions_of.get(seat.job, 1) - 1
-                _take(coming, {name: -value for name, value in seat.reserved.items()})
-        if not _lacking(coming, bid.taken):
-            return leaving
-        if _held_by_others(bid, room, [(seat.job, seat.reserved) for seat in seats]):
-            # Others may keep what it lacks for now; what follows in rank must not be served before it.
-            return set()
-    return set()
+            break
+        held = sessions_of.get(seat.job, 1) - lost.get(seat.job, 0)
+        if any(seat.reserved.get(name) for name in short) and _must_yield(seat, bid, held - sessions_of[bid.job]):
+            victims.append(seat)
+            lost[seat.job] = lost.get(seat.job, 0) + 1
+            _give_back(room, seat.reserved)
+    return victims, room
 
 
-def _must_yield(seat: Seat, bid: Bid, sessions_of: Mapping[int, int]) -> bool:
+def _must_yield(seat: Seat, bid: Bid, lead: int) -> bool:
+    """Tell whether a session makes room for a bid of another job that has ``lead`` sessions fewer than its own."""
     if seat.job == bid.job or seat.priority > bid.priority:
         return False
     if seat.priority < bid.priority:
         return True
-    lead = sessions_of.get(seat.job, 1) - bid.job_sessions
     return lead >= 2 or (lead == 1 and seat.seconds >= SLICE_SECONDS)
 
 
@@ -226,7 +246,7 @@ def _bid_for(seat: Seat, bids: Sequence[Bid], left: Mapping[int, int], free: Map
     if seat.busy:
         return None
     room = dict(free)
-    _take(room, {name: -value for name, value in seat.reserved.items()})
+    _give_back(room, seat.reserved)
     for bid in bids:
         if bid.job == seat.job and left[bid.step] > 0 and not _lacking(room, bid.taken):
             return bid
@@ -281,24 +301,23 @@ def _fill(staying: Sequence[tuple[Seat, Bid]], opened: list[tuple[Bid, int]], le
         left[bid.step] -= more
 
 
-def _held_by_others(
-    bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]
-) -> bool:
-    """Tell whether a bid would fit if other jobs let go of what they hold; its own job's sessions are not in its way."""
+def _held_by_others(bid: Bid, free: Mapping[str, float], holdings: Iterable[tuple[int, Mapping[str, float]]]) -> bool:
+    """Tell whether a bid would fit if other jobs let go of what they hold; its own job's are not in its way."""
     room = dict(free)
     for job, amounts in holdings:
         if job != bid.job:
-            _take(room, {name: -value for name, value in amounts.items()})
+            _give_back(room, amounts)
     return not _lacking(room, bid.taken)
-
-
-def _ranked(bids: Iterable[Bid]) -> list[Bid]:
-    return sorted(bids, key=lambda bid: (-bid.priority, bid.job_sessions, bid.turn))
 
 
 def _take(free: dict[str, float], amounts: Mapping[str, float]) -> None:
     for name, value in amounts.items():
         free[name] = free.get(name, 0.0) - value
+
+
+def _give_back(free: dict[str, float], amounts: Mapping[str, float]) -> None:
+    for name, value in amounts.items():
+        free[name] = free.get(name, 0.0) + value
 
 
 def _lacking(free: Mapping[str, float], amounts: Mapping[str, float]) -> list[str]:

@@ -30,6 +30,7 @@ from shotput.errors import ObjectStoreError
 from shotput_farm import __version__
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore, ObjectKeys, write_private
+from shotput_farm.store.database import StoreError
 from shotput_farm.store.logs import LogStore
 from shotput_farm.supervisor import Supervisor
 
@@ -121,10 +122,10 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         try:
             credentials = CredentialStore(folder / "keys.json", bucket=BUCKET)
             logs = LogStore(folder / "logs.sqlite3")
-        except ValueError as error:
+            cleanup.callback(logs.close)
+            farm = open_farm(folder)
+        except (ValueError, StoreError) as error:
             raise StartError(str(error)) from error
-        cleanup.callback(logs.close)
-        farm = open_farm(folder)
         cleanup.callback(farm.close)
         farm.credentials = credentials
         farm.logs = logs
@@ -154,21 +155,7 @@ class _Server:
         await _maybe_async(self._farm.on_start)
         log_file = self._folder / "logs" / "farm.log"
         app = Application(self._farm, log_file=log_file)
-        server = _Uvicorn(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=3,
-            )
-        )
+        server = Uvicorn(uvicorn_config(app))
         with _stop_signals(self._stop):
             serving = asyncio.create_task(server.serve(sockets=[self._socket]))
             tasks = [serving]
@@ -243,12 +230,30 @@ class _Server:
                 return
 
 
-class _Uvicorn(uvicorn.Server):
+class Uvicorn(uvicorn.Server):
     """Uvicorn without signal handlers of its own: the farm stops its worker before its server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
         yield
+
+
+def uvicorn_config(app: Application) -> uvicorn.Config:
+    """Return how the farm's API is served: pure Python, one loop, nothing that is paid per request and not needed."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+    )
 
 
 class _Ports:
@@ -304,10 +309,10 @@ def _bind(port: int | None, ports: _Ports) -> socket.socket:
         last = ports.last("api")
         if last:
             with contextlib.suppress(OSError):
-                return _listen(last)
-        return _listen(0)
+                return listen(last)
+        return listen(0)
     try:
-        return _listen(port)
+        return listen(port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = f"Port {port} is in use by another program."
@@ -318,7 +323,8 @@ def _bind(port: int | None, ports: _Ports) -> socket.socket:
         ) from error
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on the loopback interface (0: any free port). Raises OSError when the port is taken."""
     # asyncio switches Nagle's algorithm off only where the protocol is named; with it, every reply takes 40 ms.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -366,9 +372,9 @@ def _logging(path: Path) -> Iterator[None]:
     except StartError as error:
         _LOGGER.error("%s", error)
         raise
-    except Exception:
+    except Exception as error:
         _LOGGER.exception("The farm failed")
-        raise
+        raise StartError(f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where.") from error
     finally:
         root.removeHandler(handler)
         handler.close()

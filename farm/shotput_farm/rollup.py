@@ -18,14 +18,13 @@ _BLOCKING = ENDED - {"SUCCEEDED"}
 def settle(tx: Transaction) -> None:
     """Fold ``tx.deltas`` into steps and jobs until nothing follows any more."""
     while tx.deltas:
-        # Job → whether tasks of it have failed just now. Only a new failure can stop a job: somebody who requeues a task
-        # of a job that was stopped wants to see it run.
+        # Job → whether tasks of it have failed just now. Only a new failure can stop a job: somebody who requeues a
+        # task of a job that was stopped wants to see it run.
         changed: dict[int, bool] = {}
         while tx.deltas:
             step_seq, delta = tx.deltas.popitem()
-            if any(delta.values()):
-                job_seq = _settle_step(tx, step_seq, delta)
-                changed[job_seq] = changed.get(job_seq, False) or delta.get("FAILED", 0) > 0
+            job_seq = _settle_step(tx, step_seq, delta)
+            changed[job_seq] = changed.get(job_seq, False) or delta.get("FAILED", 0) > 0
         for job_seq, failed in sorted(changed.items()):
             _settle_job(tx, job_seq, failed=failed)
 
@@ -38,7 +37,8 @@ def _settle_step(tx: Transaction, step_seq: int, delta: Mapping[str, int]) -> in
         numbers[status] += change
     if min(numbers.values()) < 0:
         raise AssertionError(f"Step {step['step_id']} counts {numbers}: a task left a status that it was not in.")
-    jobs.set_counts(tx.db, "step", step_seq, {status: numbers[status] for status in delta})
+    if delta:
+        jobs.set_counts(tx.db, "step", step_seq, {status: numbers[status] for status in delta})
     before = step["task_run_status"]
     status = aggregate(numbers, step["target_task_run_status"])
     records.update(
@@ -46,6 +46,9 @@ def _settle_step(tx: Transaction, step_seq: int, delta: Mapping[str, int]) -> in
     )
     if delta.get("READY", 0) > 0:
         tx.wake.add(EVERY_WORKER)
+    # Tasks come back READY from sessions and PENDING from a requeue, whatever their dependencies are by then.
+    if delta.get("READY", 0) > 0 or delta.get("PENDING", 0) > 0:
+        targets.settle_step(tx, step_seq)
     if (before == "SUCCEEDED") != (status == "SUCCEEDED"):
         for consumer in jobs.consumers(tx.db, step_seq):
             targets.settle_step(tx, consumer["seq"])
@@ -78,8 +81,8 @@ def _can_stop(numbers: Mapping[str, int]) -> bool:
 def _without_blocked(db: sqlite3.Connection, job_seq: int, numbers: Mapping[str, int]) -> dict[str, int]:
     """Leave out the PENDING tasks of steps that wait for a step which has ended without success.
 
-    They stay PENDING, so that requeuing what failed brings them back to life; but a job in which nothing else is left has
-    ended, and says how.
+    They stay PENDING, so that requeuing what failed brings them back to life; but a job in which nothing else is left
+    has ended, and says how.
     """
     steps = {step["seq"]: step for step in jobs.steps(db, job_seq)}
     needs: dict[int, list[int]] = {}
@@ -107,7 +110,7 @@ def _times(
     numbers: Mapping[str, int],
     first_start: Callable[[sqlite3.Connection, int], int | None],
 ) -> dict[str, Any]:
-    """Return what becomes of startedAt and endedAt: a requeue of everything begins anew, an end that was none is gone."""
+    """Return what becomes of startedAt and endedAt: a requeue of all begins anew, an end that was none is gone."""
     values: dict[str, Any] = {"ended_at": (row["ended_at"] or tx.now) if status in FINISHED else None}
     if numbers["PENDING"] + numbers["READY"] == sum(numbers.values()):
         values["started_at"] = None

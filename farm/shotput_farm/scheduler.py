@@ -1,8 +1,8 @@
 """Scheduling: what a worker reports comes in, work goes out, in one transaction per exchange.
 
 ``placement`` decides who gets what; this module reads the rows it decides on, carries its decisions out, and builds the
-snapshot that ``UpdateWorkerSchedule`` answers with. It holds requests open until there is something new to say, and ends
-the sessions of workers that are not heard of any more.
+snapshot that ``UpdateWorkerSchedule`` answers with. It holds requests open until there is something new to say, and
+ends the sessions of workers that are not heard of any more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Known:
 
 
 class Scheduler:
-    """Serves the workers of one farm. ``exchange`` and ``wake`` belong to the event loop that ``attach`` was called in."""
+    """Serves the workers of one farm. ``exchange`` belongs to the event loop that ``attach`` was called with."""
 
     def __init__(self, templates: Templates) -> None:
         self.store: Store  # set by the farm, whose store needs this object's wake first
@@ -101,7 +101,7 @@ class Scheduler:
                 reports = {}
                 try:
                     await asyncio.wait_for(changed.wait(), remaining)
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     deadline = loop.time()
         finally:
             waiting = self._held[worker_id]
@@ -128,8 +128,8 @@ class Scheduler:
             raise ResourceNotFound("worker", worker_id)
         if worker["status"] not in WORKER_REPORTING:
             raise Conflict(
-                f"Worker {worker_id} is {worker['status']}; it must report STARTED by UpdateWorker before it asks for its "
-                "schedule.",
+                f"Worker {worker_id} is {worker['status']}; it must report STARTED by UpdateWorker before it asks for "
+                "its schedule.",
                 "STATUS_CONFLICT",
                 "worker",
                 worker_id,
@@ -160,7 +160,7 @@ class Scheduler:
 
     @staticmethod
     def _queues(db: sqlite3.Connection, worker: sqlite3.Row, open_rows: Sequence[sqlite3.Row]) -> list[str]:
-        """Return the queues a worker may serve now: while it has sessions, theirs alone (one queue's role at a time)."""
+        """Return the queues a worker may serve now: while it has sessions, theirs alone (one role at a time)."""
         queues = workers.queues_of_fleet(db, worker["fleet_id"])
         busy = {row["queue_id"] for row in open_rows}
         return [queue for queue in queues if not busy or queue in busy]
@@ -289,7 +289,7 @@ class Scheduler:
         found = self._templates.action_definitions(db, actions)
         return [
             {"sessionActionId": sessions.action_id(session_id, action["number"]), "definition": definition}
-            for action, definition in zip(actions, found)
+            for action, definition in zip(actions, found, strict=True)
         ]
 
     def _is_news(self, worker_id: str, reply: Mapping[str, Any]) -> bool:

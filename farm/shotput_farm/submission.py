@@ -1,5 +1,5 @@
-"""A decoded job becomes rows: the job, its steps and their dependencies, in one transaction. No task becomes a row here,
-so that a job of a million tasks costs what a job of one does."""
+"""A decoded job becomes rows: the job, its steps and their dependencies, in one transaction. No task becomes a row
+here, so that a job of a million tasks costs what a job of one does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def insert_job(tx: Transaction, submission: Submission, decoded: DecodedJob) -> 
         status = born if step.dependencies else TASK.next(born, "resolve")
         states.append(TASK.next(status, "suspend") if submission.target_status == "SUSPENDED" else status)
     numbers: dict[str, int] = {}
-    for step, status in zip(decoded.steps, states):
+    for step, status in zip(decoded.steps, states, strict=True):
         numbers[status] = numbers.get(status, 0) + step.task_count
     job_id = f"job-{uuid.uuid4().hex}"
     job_seq = records.insert(
@@ -91,7 +91,7 @@ def insert_job(tx: Transaction, submission: Submission, decoded: DecodedJob) -> 
         },
     )
     seqs: dict[str, int] = {}
-    for position, (step, status) in enumerate(zip(decoded.steps, states)):
+    for position, (step, status) in enumerate(zip(decoded.steps, states, strict=True)):
         seqs[step.name] = step_seq = records.insert(
             tx.db,
             "step",

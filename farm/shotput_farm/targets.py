@@ -33,7 +33,7 @@ def retarget_step(tx: Transaction, step_seq: int, target: str, by: str | None) -
         _interrupt(tx, step, tasks.in_flight(tx.db, step_seq), target, by)
     else:
         tasks.forget_targets(tx, step_seq)
-    settle_step(tx, step_seq)
+    tx.reconsider(step_seq)  # a step's status depends on what was asked of it
 
 
 def retarget_task(tx: Transaction, step_seq: int, ordinal: int, target: str, by: str | None) -> None:
@@ -66,7 +66,6 @@ def retarget_task(tx: Transaction, step_seq: int, ordinal: int, target: str, by:
             ],
         )
         tasks.set_target(tx, step_seq, [ordinal], None, by)
-    settle_step(tx, step_seq)
 
 
 def settle_step(tx: Transaction, step_seq: int) -> None:

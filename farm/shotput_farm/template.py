@@ -56,7 +56,7 @@ class DecodedStep:
 
 @dataclass(frozen=True)
 class DecodedJob:
-    """A template with its parameter values. ``parameters`` are in wire form; ``environments`` are ``{"name", "template"}``
+    """A template with its parameter values. ``parameters`` are in wire form; ``environments`` ``{"name", "template"}``
     in the order in which they are entered."""
 
     name: str
@@ -78,15 +78,12 @@ def decode(
     """
     try:
         decoded = _native.decode_job_template(template)
-        job = _native.create_job(decoded, _plain(values), environment_templates=list(environment_templates))
-        document = decoded.to_dict()
-        definitions = [
-            definition
-            for text in environment_templates
-            for definition in _native.parse_template(text).get("parameterDefinitions") or ()
-        ]
+        around = [_native.decode_environment_template(text) for text in environment_templates]
+        job = _native.create_job(decoded, _plain(values), environment_templates=[*around])
     except TemplateError as error:
         raise _invalid(error) from error
+    document = decoded.document
+    definitions = [item for one in around for item in one.document.get("parameterDefinitions") or ()]
     entered = [environment.to_dict() for environment in (*job.queue_environments, *job.job_environments)]
     return DecodedJob(
         name=job.name,
@@ -102,18 +99,17 @@ def decode(
 
 def environment_name(template: str) -> str:
     """Return the name of the environment in an environment template. Raises Validation when it breaks the rules."""
-    findings = _native.check_template(template, kind="environment")
-    if findings:
-        listed = "; ".join(f"{finding['path']}: {finding['message']}" for finding in findings)
-        raise _invalid(TemplateError(f"The environment template is not valid: {listed}", findings))
-    return str(_native.parse_template(template)["environment"]["name"])
+    try:
+        return _native.decode_environment_template(template).name
+    except TemplateError as error:
+        raise _invalid(error) from error
 
 
 class Templates:
     """Parameter spaces of the jobs in the store, decoded when needed. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace]] = OrderedDict()
+        self._spaces: OrderedDict[int, dict[int, _native.ParameterSpace | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def parameters(
@@ -121,6 +117,8 @@ class Templates:
     ) -> list[dict[str, dict[str, Any]]]:
         """Return the wire parameters of a step's tasks, in the order of ``ordinals``; {} for a step without any."""
         space = self._space(db, step["job_seq"], step["seq"])
+        if space is None:
+            return [{} for _ in ordinals]
         return [{name: _wire(value) for name, value in space.get(ordinal).items()} for ordinal in ordinals]
 
     def action_definitions(self, db: sqlite3.Connection, actions: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
@@ -149,9 +147,9 @@ class Templates:
             definitions.append({kind: body})
         return definitions
 
-    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace:
+    def _space(self, db: sqlite3.Connection, job_seq: int, step_seq: int) -> _native.ParameterSpace | None:
         with self._lock:
-            found = self._spaces.get(job_seq)
+            found: dict[int, _native.ParameterSpace | None] | None = self._spaces.get(job_seq)
             if found is not None:
                 self._spaces.move_to_end(job_seq)
         if found is None:
@@ -168,7 +166,7 @@ def task_id(step_id: str, ordinal: int) -> str:
     return f"task-{step_id[5:]}-{ordinal}"
 
 
-def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace]:
+def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.ParameterSpace | None]:
     document = jobs.document(db, job_seq)
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
     environments = json.loads(document["queue_environments"])
@@ -188,8 +186,8 @@ def _step(raw: dict[str, Any], step: _native.Step) -> DecodedStep:
             "amounts": list(requirements.get("amounts") or ()),
             "attributes": list(requirements.get("attributes") or ()),
         },
-        parameter_space=_wire_space(raw, space) if space.names else None,
-        task_count=len(space),
+        parameter_space=_wire_space(raw, space) if space is not None and space.names else None,
+        task_count=1 if space is None else len(space),
         dependencies=tuple(step.dependencies),
     )
 

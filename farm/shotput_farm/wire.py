@@ -4,13 +4,59 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shotput_farm.scheduler import log_configuration
 from shotput_farm.sessions import action_id
 from shotput_farm.store import jobs, records
+from shotput_farm.store import sessions as session_rows
 from shotput_farm.template import task_id
+
+_STAMPS = ("createdAt", "createdBy", "updatedAt", "updatedBy")
+_RUN = ("taskRunStatus", "targetTaskRunStatus", "taskRunStatusCounts", "taskFailureRetryCount", "startedAt", "endedAt")
+_JOB = ("name", "lifecycleStatus", "lifecycleStatusMessage", "priority", *_RUN, *_STAMPS)
+_JOB_LIMITS = ("maxFailedTasksCount", "maxRetriesPerTask", "maxWorkerCount", "sourceJobId")
+
+FARM_LISTED = ("farmId", "displayName", "kmsKeyArn", *_STAMPS)
+QUEUE_LISTED = ("farmId", "queueId", "displayName", "status", "defaultBudgetAction", *_STAMPS)
+FLEET_LISTED = (
+    *("farmId", "fleetId", "displayName", "status", "workerCount", "minWorkerCount", "maxWorkerCount", "configuration"),
+    *_STAMPS,
+)
+ENVIRONMENT_LISTED = ("queueEnvironmentId", "name", "priority")
+STORAGE_PROFILE_LISTED = ("storageProfileId", "displayName", "osFamily")
+STORAGE_PROFILE_OF_QUEUE = (*STORAGE_PROFILE_LISTED, "fileSystemLocations")
+JOB_LISTED = ("jobId", *_JOB, *_JOB_LIMITS)
+JOB_GOT = (*JOB_LISTED, "storageProfileId", "parameters", "attachments", "description")
+JOB_FOUND = ("jobId", "queueId", *_JOB, *_JOB_LIMITS, "jobParameters")
+STEP_LISTED = ("stepId", "name", "lifecycleStatus", *_RUN, *_STAMPS, "dependencyCounts")
+STEP_GOT = (*STEP_LISTED, "requiredCapabilities", "parameterSpace", "description")
+STEP_FOUND = ("stepId", "jobId", "queueId", "name", "lifecycleStatus", *_RUN, *_STAMPS, "parameterSpace")
+_TASK = (
+    *("taskId", "runStatus", "targetRunStatus", "failureRetryCount", "startedAt", "endedAt", "updatedAt", "updatedBy"),
+    *("latestSessionActionId", "parameters"),
+)
+TASK_GOT = (*_TASK, "createdAt", "createdBy")
+TASK_FOUND = (*_TASK, "stepId", "jobId", "queueId")
+SESSION_OF_WORKER = (
+    *("sessionId", "queueId", "jobId", "startedAt", "lifecycleStatus", "endedAt", "targetLifecycleStatus"),
+)
+SESSION_LISTED = (
+    *("sessionId", "fleetId", "workerId", "startedAt", "lifecycleStatus", "endedAt", "targetLifecycleStatus"),
+    *("updatedAt", "updatedBy"),
+)
+SESSION_GOT = (*SESSION_LISTED, "log", "hostProperties", "workerLog")
+ACTION_LISTED = (
+    *("sessionActionId", "status", "startedAt", "endedAt", "workerUpdatedAt", "progressPercent", "manifests"),
+    "definition",
+)
+WORKER_FOUND = ("fleetId", "workerId", "status", "hostProperties", *_STAMPS)
+
+
+def only(item: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return those members of a resource that an operation's reply has."""
+    return {name: item[name] for name in names if name in item}
 
 
 def seconds(milliseconds: int | None) -> float | None:
@@ -46,7 +92,7 @@ def queue(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     return {
         "defaultBudgetAction": "NONE",
         "description": "",
-        **json.loads(row["detail"]),
+        **_detail(row),
         "farmId": row["farm_id"],
         "queueId": row["queue_id"],
         "displayName": row["display_name"],
@@ -57,7 +103,7 @@ def queue(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 
 def fleet(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     """Return a fleet."""
-    detail = json.loads(row["detail"])
+    detail = _detail(row)
     return {
         "description": "",
         "minWorkerCount": 0,
@@ -70,6 +116,11 @@ def fleet(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "capabilities": _fleet_capabilities(detail["configuration"]),
         **stamps(row),
     }
+
+
+def _detail(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row's further members; tags are kept with them, but asked for elsewhere."""
+    return {name: value for name, value in json.loads(row["detail"]).items() if name != "tags"}
 
 
 def _fleet_capabilities(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,8 +142,11 @@ def _fleet_capabilities(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def association(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """Return a queue-fleet association."""
-    return {"queueId": row["queue_id"], "fleetId": row["fleet_id"], "status": row["status"], **stamps(row)}
+    """Return a queue-fleet association. One that is to stop has STOPPED when its last session has ended."""
+    status = row["status"]
+    if status != "ACTIVE" and not session_rows.of_association(db, row["queue_id"], row["fleet_id"]):
+        status = "STOPPED"
+    return {"queueId": row["queue_id"], "fleetId": row["fleet_id"], "status": status, **stamps(row)}
 
 
 def environment(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:

@@ -47,11 +47,20 @@ class Answer:
     times: int
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are interrupted go away in the middle of an answer."""
+
+
 @dataclass
 class DeadlineService:
     """The server and what it knows. Use as a context manager."""
 
-    farms: list[dict[str, Any]] = field(default_factory=lambda: [{"farmId": FARM, "displayName": "Test Farm", **CREATED}])
+    farms: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"farmId": FARM, "displayName": "Test Farm", **CREATED}]
+    )
     queue: dict[str, Any] = field(
         default_factory=lambda: {
             "farmId": FARM,
@@ -103,7 +112,7 @@ class DeadlineService:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 pass
 
             def serve(self) -> None:
@@ -111,8 +120,7 @@ class DeadlineService:
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve  # noqa: N815
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         return self

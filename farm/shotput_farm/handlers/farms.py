@@ -18,7 +18,7 @@ _DETAIL = ("description", "costScaleFactor", "kmsKeyArn", "tags")
 @operation("ListFarms")
 def list_farms(farm: Farm, request: Request) -> dict[str, Any]:
     """List the farms; on a local farm everybody is a member of everything."""
-    return pages(farm, request.params, "farms", "farm", lambda db: {}, wire.farm)
+    return pages(farm, request.params, "farms", "farm", lambda db: {}, wire.farm, wire.FARM_LISTED)
 
 
 @operation("GetFarm")

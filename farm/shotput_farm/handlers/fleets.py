@@ -26,6 +26,7 @@ def list_fleets(farm: Farm, request: Request) -> dict[str, Any]:
         "fleet",
         lambda db: {"farm_id": farm_row(db, params)["farm_id"]},
         wire.fleet,
+        wire.FLEET_LISTED,
         lambda item: all(item[name] == params[name] for name in ("displayName", "status") if name in params),
     )
 

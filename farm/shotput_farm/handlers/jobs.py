@@ -63,7 +63,7 @@ def create_job(farm: Farm, request: Request) -> dict[str, Any]:
 def get_job(farm: Farm, request: Request) -> dict[str, Any]:
     """Get a job."""
     with farm.store.read() as db:
-        return wire.job(db, job_row(db, request.params))
+        return wire.only(wire.job(db, job_row(db, request.params)), wire.JOB_GOT)
 
 
 @operation("ListJobs")
@@ -76,6 +76,7 @@ def list_jobs(farm: Farm, request: Request) -> dict[str, Any]:
         "job",
         lambda db: {"queue_id": queue_row(db, request.params)["queue_id"]},
         wire.job,
+        wire.JOB_LISTED,
     )
 
 

@@ -40,6 +40,7 @@ def list_queues(farm: Farm, request: Request) -> dict[str, Any]:
         "queue",
         lambda db: {"farm_id": farm_row(db, request.params)["farm_id"]},
         wire.queue,
+        wire.QUEUE_LISTED,
         lambda item: status is None or item["status"] == status,
     )
 
@@ -132,6 +133,7 @@ def list_queue_environments(farm: Farm, request: Request) -> dict[str, Any]:
         "queue_environment",
         lambda db: {"queue_id": queue_row(db, request.params)["queue_id"]},
         wire.environment,
+        wire.ENVIRONMENT_LISTED,
     )
 
 
@@ -152,7 +154,8 @@ def create_queue_environment(farm: Farm, request: Request) -> dict[str, Any]:
         queue_row(tx.db, params)
         if records.find(tx.db, "queue_environment", {"queue_id": params["queueId"], "name": name}) is not None:
             raise Conflict(
-                f"Queue {params['queueId']} has an environment named {name!r} already. Update that one, or use another name.",
+                f"Queue {params['queueId']} has an environment named {name!r} already. Update that one, or use another "
+                "name.",
                 "RESOURCE_ALREADY_EXISTS",
                 "queueEnvironment",
                 name,
@@ -257,19 +260,10 @@ def update_queue_fleet_association(farm: Farm, request: Request) -> None:
 
     def work(tx: Transaction) -> None:
         row = _association_row(tx.db, params)
-        status = params["status"]
-        if status != "ACTIVE":
-            open_rows = [
-                session
-                for session in session_rows.open_of_queue(tx.db, params["queueId"])
-                if session["fleet_id"] == params["fleetId"]
-            ]
-            if status == "STOP_SCHEDULING_AND_CANCEL_TASKS":
-                for session in open_rows:
-                    targets.release_session(tx, session)
-            if not open_rows:
-                status = "STOPPED"
-        values = {"status": status, "updated_at": tx.now, "updated_by": request.identity.principal}
+        if params["status"] == "STOP_SCHEDULING_AND_CANCEL_TASKS":
+            for session in session_rows.of_association(tx.db, params["queueId"], params["fleetId"]):
+                targets.release_session(tx, session)
+        values = {"status": params["status"], "updated_at": tx.now, "updated_by": request.identity.principal}
         records.update(tx.db, "queue_fleet_association", row["seq"], values)
         tx.wake.add(EVERY_WORKER)
 
@@ -283,7 +277,7 @@ def delete_queue_fleet_association(farm: Farm, request: Request) -> None:
 
     def work(tx: Transaction) -> None:
         row = _association_row(tx.db, params)
-        busy = [s for s in session_rows.open_of_queue(tx.db, params["queueId"]) if s["fleet_id"] == params["fleetId"]]
+        busy = session_rows.of_association(tx.db, params["queueId"], params["fleetId"])
         if busy:
             raise Conflict(
                 f"Fleet {params['fleetId']} still runs {len(busy)} session(s) of queue {params['queueId']}. Stop the "

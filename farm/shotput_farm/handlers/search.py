@@ -17,14 +17,14 @@ from shotput_farm.store import sessions as session_rows
 
 @operation("SearchJobs")
 def search_jobs(farm: Farm, request: Request) -> dict[str, Any]:
-    """Search the jobs of up to ten queues; archived ones are not found."""
+    """Search the jobs of up to ten queues."""
     params = request.params
     query = _query(search.JOBS, params, tie="job.seq")
     with farm.store.read() as db:
         _check_queues(db, params)
         offset, limit = _window(params)
         total, rows = search.jobs(db, query, params["queueIds"], offset=offset, limit=limit)
-        return _reply("jobs", [wire.job_found(db, row) for row in rows], total, offset)
+        return _reply("jobs", [wire.only(wire.job_found(db, row), wire.JOB_FOUND) for row in rows], total, offset)
 
 
 @operation("SearchSteps")
@@ -36,7 +36,7 @@ def search_steps(farm: Farm, request: Request) -> dict[str, Any]:
         _check_queues(db, params)
         offset, limit = _window(params)
         total, rows = search.steps(db, query, params["queueIds"], params.get("jobId"), offset=offset, limit=limit)
-        return _reply("steps", [wire.step(db, row) for row in rows], total, offset)
+        return _reply("steps", [wire.only(wire.step(db, row), wire.STEP_FOUND) for row in rows], total, offset)
 
 
 @operation("SearchTasks")
@@ -59,7 +59,8 @@ def search_tasks(farm: Farm, request: Request) -> dict[str, Any]:
         for row in rows:
             step = records.by_seq(db, "step", row["step_seq"])
             job = records.by_seq(db, "job", step["job_seq"])
-            found.append(wire.task(step, job, row["ordinal"], row, parameters(row["step_seq"], row["ordinal"]), ids))
+            values = parameters(row["step_seq"], row["ordinal"])
+            found.append(wire.only(wire.task(step, job, row["ordinal"], row, values, ids), wire.TASK_FOUND))
     return _reply("tasks", found, total, offset)
 
 
@@ -73,7 +74,7 @@ def search_workers(farm: Farm, request: Request) -> dict[str, Any]:
             fleet_row(db, {"farmId": params["farmId"], "fleetId": fleet_id})
         offset, limit = _window(params)
         total, rows = search.workers(db, query, params["fleetIds"], offset=offset, limit=limit)
-        return _reply("workers", [wire.worker(db, row) for row in rows], total, offset)
+        return _reply("workers", [wire.only(wire.worker(db, row), wire.WORKER_FOUND) for row in rows], total, offset)
 
 
 def _query(vocabulary: search.Vocabulary, params: Mapping[str, Any], *, tie: str) -> search.Query:

@@ -25,6 +25,7 @@ def list_sessions(farm: Farm, request: Request) -> dict[str, Any]:
         "session",
         lambda db: {"job_seq": job_row(db, request.params)["seq"]},
         wire.session,
+        wire.SESSION_LISTED,
     )
 
 
@@ -38,6 +39,7 @@ def list_sessions_for_worker(farm: Farm, request: Request) -> dict[str, Any]:
         "session",
         lambda db: {"worker_id": worker_row(db, request.params)["worker_id"]},
         wire.session,
+        wire.SESSION_OF_WORKER,
     )
 
 
@@ -46,7 +48,7 @@ def get_session(farm: Farm, request: Request) -> dict[str, Any]:
     """Get a session, with the place of its log."""
     with farm.store.read() as db:
         _, row = session_row(db, request.params)
-        return wire.session(db, row)
+        return wire.only(wire.session(db, row), wire.SESSION_GOT)
 
 
 @operation("BatchGetSession")
@@ -95,7 +97,7 @@ def list_session_actions(farm: Farm, request: Request) -> dict[str, Any]:
             db, job["seq"], after=after, limit=limit + 1, session_seq=session_seq, task=task
         )
         more, rows = rows[limit:], rows[:limit]
-        found = _wires(farm, db, rows)
+        found = [wire.only(item, wire.ACTION_LISTED) for item in _wires(farm, db, rows)]
     return {
         "sessionActions": found,
         "nextToken": token_for(more[0]["session_seq"], more[0]["number"]) if more else None,
@@ -138,4 +140,4 @@ def _get(farm: Farm, db: sqlite3.Connection, params: Mapping[str, Any]) -> dict[
 
 def _wires(farm: Farm, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[dict[str, Any]]:
     definitions = farm.templates.action_definitions(db, rows)
-    return [wire.action(row, row["session_id"], definition) for row, definition in zip(rows, definitions)]
+    return [wire.action(row, row["session_id"], definition) for row, definition in zip(rows, definitions, strict=True)]

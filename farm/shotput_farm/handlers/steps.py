@@ -25,6 +25,7 @@ def list_steps(farm: Farm, request: Request) -> dict[str, Any]:
         "step",
         lambda db: {"job_seq": job_row(db, request.params)["seq"]},
         wire.step,
+        wire.STEP_LISTED,
     )
 
 
@@ -33,7 +34,7 @@ def get_step(farm: Farm, request: Request) -> dict[str, Any]:
     """Get a step."""
     with farm.store.read() as db:
         job, step = step_row(db, request.params)
-        return wire.step(db, step, job)
+        return wire.only(wire.step(db, step, job), wire.STEP_GOT)
 
 
 @operation("BatchGetStep")

@@ -25,6 +25,7 @@ def list_storage_profiles(farm: Farm, request: Request) -> dict[str, Any]:
         "storage_profile",
         lambda db: {"farm_id": farm_row(db, request.params)["farm_id"]},
         wire.storage_profile,
+        wire.STORAGE_PROFILE_LISTED,
     )
 
 
@@ -42,7 +43,7 @@ def list_storage_profiles_for_queue(farm: Farm, request: Request) -> dict[str, A
             for row in records.page(db, "storage_profile", {"farm_id": queue["farm_id"]}, after=after, limit=100_000)
             if allowed is None or row["storage_profile_id"] in allowed
         ]
-        found = [wire.storage_profile(db, row) for row in rows[:limit]]
+        found = [wire.only(wire.storage_profile(db, row), wire.STORAGE_PROFILE_LISTED) for row in rows[:limit]]
     return {"storageProfiles": found, "nextToken": token_for(rows[limit - 1]["seq"]) if len(rows) > limit else None}
 
 
@@ -62,7 +63,7 @@ def get_storage_profile_for_queue(farm: Farm, request: Request) -> dict[str, Any
         row = profile_row(db, params)
         if allowed is not None and row["storage_profile_id"] not in allowed:
             raise ResourceNotFound("storageProfile", params["storageProfileId"])
-        return wire.storage_profile(db, row)
+        return wire.only(wire.storage_profile(db, row), wire.STORAGE_PROFILE_OF_QUEUE)
 
 
 @operation("CreateStorageProfile")

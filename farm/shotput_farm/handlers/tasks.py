@@ -25,14 +25,17 @@ def list_tasks(farm: Farm, request: Request) -> dict[str, Any]:
         job, step = step_row(db, params)
         stop = min(start + limit, step["task_count"])
         found = task_wires(farm, db, job, step, range(start, stop))
-    return {"tasks": found, "nextToken": token_for(stop) if stop < step["task_count"] else None}
+    return {
+        "tasks": [wire.only(item, wire.TASK_GOT) for item in found],
+        "nextToken": token_for(stop) if stop < step["task_count"] else None,
+    }
 
 
 @operation("GetTask")
 def get_task(farm: Farm, request: Request) -> dict[str, Any]:
     """Get a task."""
     with farm.store.read() as db:
-        return _get(farm, db, request.params)
+        return wire.only(_get(farm, db, request.params), wire.TASK_GOT)
 
 
 @operation("BatchGetTask")
@@ -80,7 +83,8 @@ def task_wires(
     ids = session_rows.ids(db, (row["latest_session"] for row in rows.values() if row["latest_session"] is not None))
     parameters = farm.templates.parameters(db, step, ordinals)
     return [
-        wire.task(step, job, ordinal, rows.get(ordinal), values, ids) for ordinal, values in zip(ordinals, parameters)
+        wire.task(step, job, ordinal, rows.get(ordinal), values, ids)
+        for ordinal, values in zip(ordinals, parameters, strict=True)
     ]
 
 

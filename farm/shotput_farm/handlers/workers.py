@@ -57,8 +57,8 @@ def update_worker(farm: Farm, request: Request) -> dict[str, Any]:
             event = WORKER_REQUESTS[params["status"]]
             if not WORKER.allows(row["status"], event):
                 raise Conflict(
-                    f"Worker {row['worker_id']} is {row['status']} and cannot become {params['status']}. Report STOPPED "
-                    "first, then STARTED.",
+                    f"Worker {row['worker_id']} is {row['status']} and cannot become {params['status']}. Report "
+                    "STOPPED first, then STARTED.",
                     "STATUS_CONFLICT",
                     "worker",
                     row["worker_id"],
@@ -136,8 +136,8 @@ def delete_worker(farm: Farm, request: Request) -> None:
         row = worker_row(tx.db, params)
         if row["status"] not in ("CREATED", "STOPPED"):
             raise Conflict(
-                f"Worker {row['worker_id']} is {row['status']}. Stop it first; only a worker that is CREATED or STOPPED can "
-                "be deleted.",
+                f"Worker {row['worker_id']} is {row['status']}. Stop it first; only a worker that is CREATED or "
+                "STOPPED can be deleted.",
                 "STATUS_CONFLICT",
                 "worker",
                 row["worker_id"],

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import random
+import select
 import socket
 import threading
 import time
@@ -48,6 +49,10 @@ class Keys(Protocol):
 
 class UnreachableError(ConnectionError):
     """The farm did not answer, also not when asked again."""
+
+
+class CallInterruptedError(Exception):
+    """The caller's socket became readable before an answer came. Whether the farm took the request is not known."""
 
 
 class FarmClient:
@@ -90,19 +95,22 @@ class FarmClient:
         self._closed = False
         self._service = model.service("deadline")
 
-    def call(self, operation: str, *, hold: float = 0.0, **params: Any) -> dict[str, Any]:
+    def call(
+        self, operation: str, *, hold: float = 0.0, wakeup: socket.socket | None = None, **params: Any
+    ) -> dict[str, Any]:
         """Call an operation by its name with its members as keywords; return the reply's members.
 
-        ``hold`` lets the farm keep the request open for that many seconds when it has nothing to say yet. Raises
-        ``ServiceError`` (its classes in ``protocol.errors``) and ``UnreachableError``.
+        ``hold`` lets the farm keep the request open for that many seconds when it has nothing to say yet; with
+        ``wakeup``, the wait for the answer ends with ``CallInterruptedError`` as soon as that socket can be read.
+        Raises ``ServiceError`` (its classes in ``protocol.errors``) and ``UnreachableError``.
         """
         known = self._service.operations.get(operation)
         if known is None:
             raise unknown_operation(operation)
-        method, target, headers, body = _request(known, params)
+        method, target, headers, body = build(known, params)
         if hold > 0:
             headers["X-Shotput-Hold-Seconds"] = f"{hold:g}"
-        document = self._send("deadline", method, target, headers, body, hold)
+        document = self._send("deadline", method, target, headers, body, hold, wakeup)
         convert = serialise.READER.convert(known.output) if known.output is not None else None
         reply: dict[str, Any] = convert(document) if convert is not None else document
         return reply
@@ -138,12 +146,19 @@ class FarmClient:
         return self._send("logs", "POST", "/", headers, serialise.encode(document), 0.0)
 
     def _send(
-        self, service: str, method: str, target: str, headers: dict[str, str], body: bytes, hold: float
+        self,
+        service: str,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+        hold: float,
+        wakeup: socket.socket | None = None,
     ) -> dict[str, Any]:
         pause = 0.05
         for attempt in range(1, self._attempts + 1):
             try:
-                return self._exchange(service, method, target, headers, body, hold)
+                return self._exchange(service, method, target, headers, body, hold, wakeup)
             except Throttling as error:
                 if attempt == self._attempts:
                     raise
@@ -160,13 +175,23 @@ class FarmClient:
         raise AssertionError("unreachable")
 
     def _exchange(
-        self, service: str, method: str, target: str, headers: dict[str, str], body: bytes, hold: float
+        self,
+        service: str,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+        hold: float,
+        wakeup: socket.socket | None,
     ) -> dict[str, Any]:
         signed = self._sign(service, method, target, headers, body)
         while True:
             connection, reused = self._connection(self._timeout + hold)
             try:
                 connection.request(method, target, body, signed)
+                if wakeup is not None and _wait(connection.sock, wakeup, self._timeout + hold):
+                    self._release(connection, keep=False)
+                    raise CallInterruptedError
                 response = connection.getresponse()
                 content = response.read()
             except (http.client.HTTPException, OSError) as error:
@@ -217,7 +242,15 @@ class FarmClient:
         connection.close()
 
 
-def _request(operation: Operation, params: Mapping[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
+def _wait(answer: socket.socket, wakeup: socket.socket, timeout: float) -> bool:
+    """Wait for either socket; True when it is ``wakeup`` alone that can be read."""
+    readable, _, _ = select.select([answer, wakeup], [], [], timeout)
+    if not readable:
+        raise TimeoutError(f"no answer within {timeout:.0f} s")
+    return answer not in readable
+
+
+def build(operation: Operation, params: Mapping[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
     """Return method, target, headers and body for the members of an operation's input."""
     values = {name: value for name, value in params.items() if value is not None}
     if operation.token_member is not None:

@@ -130,7 +130,7 @@ class Verifier(Generic[K]):
         )
         signing_key = _signing_key(key.secret_access_key, date, region, service)
         expected = hmac.new(signing_key, to_sign.encode(), sha256).hexdigest()
-        if declared != payload or not hmac.compare_digest(expected, signature):
+        if declared != payload or not hmac.compare_digest(expected.encode(), signature.encode()):
             raise SignatureError(
                 MISMATCH,
                 f"The signature by {access_key_id} does not fit this request: the secret key is another, or the "
@@ -140,7 +140,7 @@ class Verifier(Generic[K]):
 
     def _check_date(self, timestamp: str, date: str, now: float) -> None:
         try:
-            signed_at = datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC).timestamp()
+            signed_at = _seconds(timestamp)
         except ValueError:
             raise SignatureError(
                 INCOMPLETE, f"The header X-Amz-Date holds {timestamp!r}, and must be like 20240102T030405Z."
@@ -200,6 +200,12 @@ def _canonical_query(query: str) -> str:
         for name, _, value in (pair.partition("=") for pair in query.split("&"))
     )
     return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+@lru_cache(maxsize=64)
+def _seconds(timestamp: str) -> float:
+    # Cached: many requests come in one second, and strptime costs as much as the rest of the check.
+    return datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC).timestamp()
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ page by the last ``createdAt`` they saw, which would otherwise skip or repeat ro
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,17 +20,18 @@ def parse(value: str | float) -> float:
 
     A text without an offset is UTC.
     """
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            seconds = float(value)
-        else:
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    else:
-        seconds = float(value)
-    if not _EARLIEST <= seconds <= _LATEST:  # also catches nan
-        raise ValueError(f"{value!r} is out of range")
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    try:
+        seconds = (
+            float(value) if moment is None else (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        )
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if not _EARLIEST <= seconds <= _LATEST:  # nan is not
+        raise ValueError(f"{value!r} is no time")
     return round(seconds, 6)
 
 

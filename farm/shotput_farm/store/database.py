@@ -42,6 +42,10 @@ class Transaction:
     deltas: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     wake: set[str] = field(default_factory=set)
 
+    def reconsider(self, step_seq: int) -> None:
+        """Have a step's and its job's status worked out again, though no task may have moved."""
+        self.deltas[step_seq].update()
+
 
 class _Work(Generic[T]):
     """A function on its way through the writer."""
@@ -57,8 +61,9 @@ class _Work(Generic[T]):
 class Store:
     """The farm's database at ``path``. Safe to use from any thread.
 
-    ``clock`` gives epoch seconds. ``settle`` runs at the end of every write, inside it, and may be called earlier; ``on_commit`` is called after
-    each commit with the union of all ``Transaction.wake``. Raises StoreError when the file cannot be used.
+    ``clock`` gives epoch seconds. ``settle`` runs at the end of every write, inside it, and may be called earlier;
+    ``on_commit`` is called after each commit with the union of all ``Transaction.wake``. Raises StoreError when the
+    file cannot be used.
     """
 
     def __init__(
@@ -85,8 +90,8 @@ class Store:
             self._migrate()
         except sqlite3.Error as error:
             raise StoreError(
-                f"The farm's database {path} cannot be opened ({error}). Check that its folder is writable and its disk "
-                "not full; if the file is damaged, move it away and the farm starts with an empty one."
+                f"The farm's database {path} cannot be opened ({error}). Check that its folder is writable and its "
+                "disk not full; if the file is damaged, move it away and the farm starts with an empty one."
             ) from error
 
     def write(self, function: Callable[[Transaction], T]) -> T:
@@ -161,8 +166,8 @@ class Store:
             self._fail(
                 batch,
                 StoreError(
-                    f"The farm's database {self.path} cannot be written ({error}). Nothing was changed; free space on its "
-                    "disk or make the file writable, then try again."
+                    f"The farm's database {self.path} cannot be written ({error}). Nothing was changed; free space on "
+                    "its disk or make the file writable, then try again."
                 ),
             )
             return

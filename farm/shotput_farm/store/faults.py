@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from shotput_farm.store.database import StoreError
+
 
 def describe(error: BaseException) -> str | None:
     """Return what failed and what to do next when ``error`` comes from the disk below a database, None otherwise."""
+    if isinstance(error, StoreError):
+        return str(error)
     if not isinstance(error, sqlite3.Error):
         return None
     text = str(error)

@@ -92,8 +92,8 @@ def job_dependencies(db: sqlite3.Connection, job_seq: int) -> list[tuple[int, in
 def candidates(db: sqlite3.Connection, queue_ids: Sequence[str]) -> list[sqlite3.Row]:
     """Return the steps with READY tasks of these queues, with what scheduling needs of their jobs.
 
-    Ordered by priority (highest first), fewest open sessions, longest without a turn, and age. Beyond the step's columns:
-    ``priority``, ``turn``, ``queue_id``, ``max_worker_count``, ``open_sessions`` of the job.
+    Ordered by priority (highest first), fewest open sessions, longest without a turn, and age. Beyond the step's
+    columns: ``priority``, ``turn``, ``queue_id``, ``max_worker_count``, ``open_sessions`` of the job.
     """
     marks = ", ".join("?" * len(queue_ids))
     return db.execute(

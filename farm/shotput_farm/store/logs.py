@@ -18,6 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from shotput_farm.store.database import StoreError
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_group (name TEXT PRIMARY KEY, created_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stream (
@@ -71,17 +73,20 @@ class TokenError(ValueError):
 class LogStore:
     """The log streams of one farm. Safe to use from any thread; one write or read at a time.
 
-    Timestamps are epoch milliseconds, as on the wire. Raises ``sqlite3.Error`` when the disk fails.
+    Timestamps are epoch milliseconds, as on the wire. Raises ``StoreError`` when the file
+    cannot be opened, ``sqlite3.Error`` when the disk fails later.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        # A log line may be lost when the machine loses power, never when a process dies.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._connection = _open(path)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"The farm's log database {path} cannot be opened ({error}). Free the disk or make it writable, or "
+                "move that file away: the farm makes a new one."
+            ) from error
         self._ids: dict[tuple[str, str], int] = {}
 
     def close(self) -> None:
@@ -259,6 +264,19 @@ class LogStore:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A log line may be lost when the machine loses power, never when a process dies.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _Transaction:

@@ -64,7 +64,7 @@ def find(db: sqlite3.Connection, table: str, where: Mapping[str, Any]) -> sqlite
 
 
 def page(db: sqlite3.Connection, table: str, where: Mapping[str, Any], *, after: int, limit: int) -> list[sqlite3.Row]:
-    """Return up to ``limit`` rows behind ``after`` (a ``seq``), oldest first, whose columns have the values ``where``."""
+    """Return up to ``limit`` rows behind ``after`` (a ``seq``), oldest first, with the column values ``where``."""
     _known(table)
     conditions = "".join(f" AND {column} = ?" for column in where)
     return db.execute(
@@ -94,7 +94,8 @@ def remember(
 ) -> None:
     """Keep the answer of a call with a client token, and forget those older than a day."""
     db.execute(
-        "INSERT INTO client_token (principal, operation, token, fingerprint, reply, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO client_token (principal, operation, token, fingerprint, reply, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (principal, operation, token, fingerprint, reply, now),
     )
     db.execute("DELETE FROM client_token WHERE created_at < ?", (now - 24 * 3600 * 1000,))

@@ -39,8 +39,8 @@ class SearchError(ValueError):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What can be searched: ``fields`` maps a name to (SQL expression, kind); ``term`` are expressions that a search term
-    is looked for in; ``parameters`` is the SQL of a JSON object of parameters, or None."""
+    """What can be searched: ``fields`` maps a name to (SQL expression, kind); ``term`` are expressions that a search
+    term is looked for in; ``parameters`` is the SQL of a JSON object of parameters, or None."""
 
     noun: str
     fields: Mapping[str, tuple[str, Kind]]
@@ -193,8 +193,8 @@ def tasks(
 ) -> tuple[int, list[sqlite3.Row]]:
     """Return how many tasks match (counted up to 10,000), and those from ``offset`` on, touched or not.
 
-    Tasks that are no rows are made up from their step, ordinal by ordinal. A function ``task_parameters(step, ordinal)``
-    must be known to the connection when the query asks for parameters.
+    Tasks that are no rows are made up from their step, ordinal by ordinal. A function ``task_parameters(step,
+    ordinal)`` must be known to the connection when the query asks for parameters.
     """
     marks = ", ".join("?" * len(queue_ids))
     scope = f"job.queue_id IN ({marks})" + (" AND job.job_id = ?" if job_id is not None else "")

@@ -23,22 +23,10 @@ def open_on_worker(db: sqlite3.Connection, worker_id: str) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def open_of_job(db: sqlite3.Connection, job_seq: int) -> list[sqlite3.Row]:
-    """Return a job's sessions that have not ended."""
-    return db.execute(
-        "SELECT * FROM session WHERE job_seq = ? AND ended_at IS NULL ORDER BY seq", (job_seq,)
-    ).fetchall()
-
-
 def workers_of_job(db: sqlite3.Connection, job_seq: int) -> set[str]:
     """Return the workers that have an open session of a job."""
     rows = db.execute("SELECT DISTINCT worker_id FROM session WHERE job_seq = ? AND ended_at IS NULL", (job_seq,))
     return {row[0] for row in rows}
-
-
-def workers_with_sessions(db: sqlite3.Connection) -> set[str]:
-    """Return the workers that have an open session."""
-    return {row[0] for row in db.execute("SELECT DISTINCT worker_id FROM session WHERE ended_at IS NULL")}
 
 
 def open_on_step(db: sqlite3.Connection, step_seq: int, job_seq: int) -> int:
@@ -47,11 +35,6 @@ def open_on_step(db: sqlite3.Connection, step_seq: int, job_seq: int) -> int:
         "SELECT count(*) FROM session WHERE job_seq = ? AND step_seq = ? AND ended_at IS NULL", (job_seq, step_seq)
     ).fetchone()
     return int(number)
-
-
-def actions(db: sqlite3.Connection, session_seq: int) -> list[sqlite3.Row]:
-    """Return all actions of a session in order."""
-    return db.execute("SELECT * FROM session_action WHERE session_seq = ? ORDER BY number", (session_seq,)).fetchall()
 
 
 def open_actions(db: sqlite3.Connection, session_seq: int) -> list[sqlite3.Row]:
@@ -68,18 +51,6 @@ def environments(db: sqlite3.Connection, session_seq: int) -> list[sqlite3.Row]:
         "SELECT * FROM session_action WHERE session_seq = ? AND kind IN ('envEnter', 'envExit') ORDER BY number",
         (session_seq,),
     ).fetchall()
-
-
-def environments_of(db: sqlite3.Connection, session_seqs: Sequence[int]) -> set[int]:
-    """Return those sessions, by ``seq``, that have environment actions."""
-    marks = ", ".join("?" * len(session_seqs))
-    return {
-        row[0]
-        for row in db.execute(
-            f"SELECT DISTINCT session_seq FROM session_action WHERE session_seq IN ({marks}) AND kind = 'envEnter'",
-            tuple(session_seqs),
-        )
-    }
 
 
 def action(db: sqlite3.Connection, session_seq: int, number: int) -> sqlite3.Row | None:
@@ -109,8 +80,8 @@ def add_actions(tx: Transaction, session_seq: int, first: int, new: Iterable[Map
         for i, item in enumerate(new)
     ]
     tx.db.executemany(
-        "INSERT INTO session_action (session_seq, number, kind, step_seq, ordinal, environment_id, status, open_session)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO session_action (session_seq, number, kind, step_seq, ordinal, environment_id, status, "
+        "open_session) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     tx.db.execute("UPDATE session SET next_action = ? WHERE seq = ?", (first + len(rows), session_seq))
@@ -201,10 +172,11 @@ def double_runs(db: sqlite3.Connection) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def open_of_queue(db: sqlite3.Connection, queue_id: str) -> list[sqlite3.Row]:
-    """Return a queue's sessions that have not ended."""
+def of_association(db: sqlite3.Connection, queue_id: str, fleet_id: str) -> list[sqlite3.Row]:
+    """Return the sessions of a queue on a fleet's workers that have not ended."""
     return db.execute(
-        "SELECT * FROM session WHERE queue_id = ? AND ended_at IS NULL ORDER BY seq", (queue_id,)
+        "SELECT * FROM session WHERE queue_id = ? AND fleet_id = ? AND ended_at IS NULL ORDER BY seq",
+        (queue_id, fleet_id),
     ).fetchall()
 
 

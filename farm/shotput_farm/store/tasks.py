@@ -72,7 +72,8 @@ def assign(tx: Transaction, step_seq: int, limit: int, session: int, first_actio
         )
     ]
     db.executemany(
-        "UPDATE task SET status = ?, latest_session = ?, latest_action = ?, updated_at = ? WHERE step_seq = ? AND ordinal = ?",
+        "UPDATE task SET status = ?, latest_session = ?, latest_action = ?, updated_at = ?"
+        " WHERE step_seq = ? AND ordinal = ?",
         [(to, session, first_action + i, tx.now, step_seq, ordinal) for i, ordinal in enumerate(again)],
     )
     fresh: list[int] = []
@@ -84,7 +85,8 @@ def assign(tx: Transaction, step_seq: int, limit: int, session: int, first_actio
                 break
         start = first_action + len(again)
         db.executemany(
-            "INSERT INTO task (step_seq, ordinal, status, latest_session, latest_action, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO task (step_seq, ordinal, status, latest_session, latest_action, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             [(step_seq, ordinal, to, session, start + i, tx.now) for i, ordinal in enumerate(fresh)],
         )
         if fresh:
@@ -215,6 +217,7 @@ def forget_targets(tx: Transaction, step_seq: int) -> None:
     """Let the tasks that sessions have come back to READY when they are interrupted, whatever they were to become."""
     marks = ", ".join("?" * len(IN_FLIGHT))
     tx.db.execute(
-        f"UPDATE task SET target_status = NULL WHERE step_seq = ? AND target_status IS NOT NULL AND status IN ({marks})",
+        "UPDATE task SET target_status = NULL"
+        f" WHERE step_seq = ? AND target_status IS NOT NULL AND status IN ({marks})",
         (step_seq, *sorted(IN_FLIGHT)),
     )

@@ -1,7 +1,140 @@
 //! `create_job_from_job_bundle`.
 
-use pyo3::prelude::*;
+use std::path::PathBuf;
 
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use pythonize::{depythonize, pythonize};
+use shotput_core::attachments::progress::Progress;
+use shotput_core::config::Config;
+use shotput_core::credentials::Target;
+use shotput_core::service::block_on;
+use shotput_core::submission::{Callbacks, Params, Submission, submit};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::given_target;
+use crate::runtime::{self, Raised};
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(create_job_from_job_bundle, module)?)
+}
+
+/// The caller's callables. What one of them raises ends the submission and comes out of the call.
+struct Asked {
+    on_print: Option<Py<PyAny>>,
+    on_hashing_progress: Option<Py<PyAny>>,
+    on_upload_progress: Option<Py<PyAny>>,
+    on_confirm: Option<Py<PyAny>>,
+    on_continue: Option<Py<PyAny>>,
+    raised: Raised,
+}
+
+impl Asked {
+    /// The truth of what a callable gives; an exception is kept and counts as no.
+    fn call(&self, token: &CancellationToken, work: impl FnOnce(Python<'_>) -> PyResult<bool>) -> bool {
+        Python::attach(work).unwrap_or_else(|err| {
+            self.raised.set(err);
+            token.cancel();
+            false
+        })
+    }
+
+    fn progress(&self, token: &CancellationToken, callable: &Py<PyAny>, progress: &Progress) -> bool {
+        self.call(token, |py| callable.bind(py).call1((pythonize(py, progress)?,))?.is_truthy())
+    }
+}
+
+/// The members that a submission knows: others may hold what is no plain value.
+fn known_members<'py>(params: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    let known = PyDict::new(params.py());
+    for member in Params::MEMBERS {
+        if let Some(value) = params.get_item(member)? {
+            match value.cast::<PyList>() {
+                Ok(items) if *member == "known_asset_paths" => {
+                    let texts: Vec<_> = items.iter().map(path_text).collect::<PyResult<_>>()?;
+                    known.set_item(member, texts)?;
+                }
+                _ => known.set_item(member, path_text(value)?)?,
+            }
+        }
+    }
+    Ok(known.into_any())
+}
+
+/// `os.PathLike` as text; anything else as it is.
+fn path_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.hasattr("__fspath__")? { value.call_method0("__fspath__") } else { Ok(value) }
+}
+
+fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Result<String, shotput_core::CoreError> {
+    let print = asked.on_print.as_ref().map(|callable| {
+        move |line: &str| {
+            asked.call(token, |py| callable.bind(py).call1((line,)).map(|_| true));
+        }
+    });
+    let hashing = asked
+        .on_hashing_progress
+        .as_ref()
+        .map(|callable| move |progress: Progress| asked.progress(token, callable, &progress));
+    let upload = asked
+        .on_upload_progress
+        .as_ref()
+        .map(|callable| move |progress: Progress| asked.progress(token, callable, &progress));
+    let confirm = asked.on_confirm.as_ref().map(|callable| {
+        move |message: &str, default: bool| {
+            asked.call(token, |py| callable.bind(py).call1((message, default))?.is_truthy())
+        }
+    });
+    let go_on = asked
+        .on_continue
+        .as_ref()
+        .map(|callable| move || asked.call(token, |py| callable.bind(py).call0()?.is_truthy()));
+    let callbacks = Callbacks {
+        on_print: print.as_ref().map(|call| call as _),
+        on_hashing_progress: hashing.as_ref().map(|call| call as _),
+        on_upload_progress: upload.as_ref().map(|call| call as _),
+        on_confirm: confirm.as_ref().map(|call| call as _),
+        on_continue: go_on.as_ref().map(|call| call as _),
+    };
+    submit(submission, &callbacks, token)
+}
+
+#[pyfunction]
+#[pyo3(signature = (
+    params, on_print=None, on_hashing_progress=None, on_upload_progress=None, on_confirm=None, on_continue=None
+))]
+fn create_job_from_job_bundle<'py>(
+    py: Python<'py>,
+    params: &Bound<'py, PyDict>,
+    on_print: Option<Py<PyAny>>,
+    on_hashing_progress: Option<Py<PyAny>>,
+    on_upload_progress: Option<Py<PyAny>>,
+    on_confirm: Option<Py<PyAny>>,
+    on_continue: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let given = |key: &str| Ok::<_, PyErr>(params.get_item(key)?.filter(|value| !value.is_none()));
+    let config_path: Option<PathBuf> = given("config_path")?.map(|path| path.extract()).transpose()?;
+    let target: Option<Target> = given("target")?.map(|target| given_target(&target)).transpose()?;
+    let known: Params = depythonize(&known_members(params)?)
+        .map_err(|err| PyTypeError::new_err(format!("params of create_job_from_job_bundle: {err}")))?;
+    let raised = Raised::default();
+    let asked =
+        Asked { on_print, on_hashing_progress, on_upload_progress, on_confirm, on_continue, raised: raised.clone() };
+    let job_id = runtime::run_with(py, &raised, move |token| {
+        // A target that was given whole leaves nothing to a file that was not named.
+        let config = match (&config_path, &target) {
+            (None, Some(_)) => Config::empty(),
+            _ => Config::read_lenient(config_path.as_deref()),
+        };
+        let target = match target {
+            Some(target) => target,
+            None => block_on(&token, Target::resolve(&config))?,
+        };
+        let submission = Submission::resolve(known, &config, target)?;
+        run(&submission, &asked, &token)
+    })?;
+    let result = PyDict::new(py);
+    result.set_item("job_id", job_id)?;
+    Ok(result)
 }

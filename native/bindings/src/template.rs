@@ -17,6 +17,7 @@ use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<JobTemplate>()?;
+    module.add_class::<EnvironmentTemplate>()?;
     module.add_class::<Job>()?;
     module.add_class::<Step>()?;
     module.add_class::<StepScript>()?;
@@ -24,6 +25,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ParameterSpace>()?;
     module.add_function(wrap_pyfunction!(check_template, module)?)?;
     module.add_function(wrap_pyfunction!(decode_job_template, module)?)?;
+    module.add_function(wrap_pyfunction!(decode_environment_template, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_template, module)?)?;
     module.add_function(wrap_pyfunction!(create_job, module)?)?;
     module.add_function(wrap_pyfunction!(step_from_template, module)?)?;
     module.add_function(wrap_pyfunction!(environment_from_template, module)?)?;
@@ -33,7 +36,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// A document as text, or as plain Python values.
 fn document_of(document: &Bound<'_, PyAny>) -> PyResult<Result<Value, Finding>> {
     if let Ok(text) = document.cast::<PyString>() {
-        return Ok(document::parse(text.to_str()?));
+        return Ok(document::parse(&text.to_cow()?));
     }
     if !document.is_instance_of::<PyDict>() {
         let kind = document.get_type().name()?;
@@ -41,7 +44,9 @@ fn document_of(document: &Bound<'_, PyAny>) -> PyResult<Result<Value, Finding>> 
     }
     Ok(depythonize::<Value>(document).map_err(|err| Finding {
         path: String::new(),
-        message: format!("The document holds something that is neither a text, a number, a boolean, a list nor a mapping: {err}"),
+        message: format!(
+            "The document holds something that is neither a text, a number, a boolean, a list nor a mapping: {err}"
+        ),
     }))
 }
 
@@ -83,6 +88,21 @@ fn decode_job_template(document: &Bound<'_, PyAny>) -> PyResult<JobTemplate> {
 }
 
 #[pyfunction]
+fn decode_environment_template(document: &Bound<'_, PyAny>) -> PyResult<EnvironmentTemplate> {
+    let value = valid_document(document, "The environment template is not valid")?;
+    runtime::run(document.py(), move |_| template::EnvironmentTemplate::decode(value)).map(EnvironmentTemplate)
+}
+
+#[pyfunction]
+fn parse_template<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let parsed = document::parse(text);
+    let value = parsed.map_err(|finding| {
+        PyErr::from(Error::from(template::template_error("The template cannot be read", vec![finding])))
+    })?;
+    Ok(pythonize(py, &value)?)
+}
+
+#[pyfunction]
 #[pyo3(signature = (template, parameter_values = None, *, environment_templates = None, job_template_dir = None, current_dir = None))]
 fn create_job(
     template: &Bound<'_, PyAny>,
@@ -99,18 +119,22 @@ fn create_job(
     let Value::Object(values) = mapping_of(parameter_values)? else {
         return Err(PyTypeError::new_err("parameter_values is a dict of names to values."));
     };
-    let environments = environment_templates.unwrap_or_default();
-    let environments: Vec<Value> =
-        environments.iter().map(|document| valid_document(document, "The environment template is not valid")).collect::<PyResult<_>>()?;
+    let environments: Vec<template::EnvironmentTemplate> = environment_templates
+        .unwrap_or_default()
+        .iter()
+        .map(|environment| match environment.cast::<EnvironmentTemplate>() {
+            Ok(decoded) => Ok(decoded.get().0.clone()),
+            Err(_) => decode_environment_template(environment).map(|decoded| decoded.0),
+        })
+        .collect::<PyResult<_>>()?;
     runtime::run(py, move |_| {
-        let environments = environments.iter().map(template::EnvironmentTemplate::decode).collect::<Result<Vec<_>, _>>()?;
         job::create_job(&template.0, &values, &environments, &PathOptions { job_template_dir, current_dir })
     })
     .map(Job)
 }
 
 #[pyfunction]
-#[pyo3(signature = (template, parameters = None, *, schema_version = template::JOB_TEMPLATE_VERSION, extensions = None, job_name = None))]
+#[pyo3(signature = (template, parameters = None, *, schema_version = "jobtemplate-2023-09", extensions = None, job_name = None))]
 fn step_from_template(
     template: &Bound<'_, PyAny>,
     parameters: Option<&Bound<'_, PyAny>>,
@@ -128,7 +152,7 @@ fn step_from_template(
 }
 
 #[pyfunction]
-#[pyo3(signature = (template, parameters = None, *, schema_version = template::JOB_TEMPLATE_VERSION, extensions = None))]
+#[pyo3(signature = (template, parameters = None, *, schema_version = "jobtemplate-2023-09", extensions = None))]
 fn environment_from_template(
     template: &Bound<'_, PyAny>,
     parameters: Option<&Bound<'_, PyAny>>,
@@ -144,7 +168,7 @@ fn environment_from_template(
     .map(Environment)
 }
 
-#[pyclass(frozen, module = "shotput._native")]
+#[pyclass(frozen, skip_from_py_object, module = "shotput._native")]
 #[derive(Clone)]
 pub(crate) struct JobTemplate(template::JobTemplate);
 
@@ -160,12 +184,33 @@ impl JobTemplate {
         self.0.step_names()
     }
 
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    #[getter]
+    fn document<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(pythonize(py, self.0.document())?)
     }
 
     fn __repr__(&self) -> String {
         format!("<JobTemplate {:?}, {} steps>", self.name(), self.0.step_names().len())
+    }
+}
+
+#[pyclass(frozen, module = "shotput._native")]
+pub(crate) struct EnvironmentTemplate(template::EnvironmentTemplate);
+
+#[pymethods]
+impl EnvironmentTemplate {
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    #[getter]
+    fn document<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(pythonize(py, self.0.document())?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<EnvironmentTemplate {:?}>", self.name())
     }
 }
 
@@ -305,7 +350,11 @@ impl ParameterSpace {
     }
 
     fn past_the_end(&self, ordinal: i64) -> PyErr {
-        PyIndexError::new_err(format!("There is no task {ordinal}: the step '{}' has {} tasks, counted from 0.", self.0.name(), self.space().len()))
+        PyIndexError::new_err(format!(
+            "There is no task {ordinal}: the step '{}' has {} tasks, counted from 0.",
+            self.0.name(),
+            self.space().len()
+        ))
     }
 }
 
@@ -362,7 +411,9 @@ impl ParameterSpace {
 
     fn slice<'py>(&self, py: Python<'py>, start: i64, stop: i64) -> PyResult<Bound<'py, PyList>> {
         if start < 0 || stop < 0 {
-            return Err(PyValueError::new_err(format!("A slice of tasks counts from 0, but {start} to {stop} was asked for.")));
+            return Err(PyValueError::new_err(format!(
+                "A slice of tasks counts from 0, but {start} to {stop} was asked for."
+            )));
         }
         let stop = (stop as u64).min(self.space().len());
         let list = PyList::empty(py);

@@ -1,4 +1,244 @@
 //! Job bundles: a folder with a template, values for its parameters, and references to files.
+//!
+//! A bundle comes from anywhere, so nothing in it may reach outside of it unseen: links that lead out and relative
+//! paths that climb out are refused before anything is read.
 
+mod assets;
 pub mod documents;
 pub mod parameters;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use walkdir::WalkDir;
+
+pub use assets::{AssetReferences, absolute};
+
+use crate::error::{CoreError, Result};
+use documents::{Document, Format};
+use parameters::{Parameter, text};
+
+/// The only kind of template that there is.
+pub const SPECIFICATION: &str = "jobtemplate-2023-09";
+
+/// The service takes no longer template.
+const MAX_TEMPLATE: usize = 1_000_000;
+
+/// A bundle as it was read.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The folder, with links resolved.
+    pub folder: PathBuf,
+    /// The template.
+    pub template: Document,
+    /// The template's parameters with the bundle's values, then values for parameters that are defined elsewhere.
+    pub parameters: Vec<Parameter>,
+    /// Files and folders that the bundle refers to.
+    pub references: AssetReferences,
+}
+
+impl Bundle {
+    /// Reads a bundle.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let folder = folder.canonicalize().ok().filter(|folder| folder.is_dir()).ok_or_else(|| {
+            CoreError::Bundle(format!(
+                "The job bundle {} is not a folder. Give the folder that holds template.yaml.",
+                folder.display()
+            ))
+        })?;
+        check_containment(&folder)?;
+        let template = Document::read(&folder, "template")?.ok_or_else(|| {
+            CoreError::Bundle(format!(
+                "The job bundle {} has neither template.yaml nor template.json.",
+                folder.display()
+            ))
+        })?;
+        if !template.value.is_object() {
+            return Err(CoreError::Bundle(format!(
+                "The template {} must be a mapping of keys to values.",
+                template.path.display()
+            )));
+        }
+        match template.value.get("specificationVersion") {
+            Some(version) if version == SPECIFICATION => {}
+            found => {
+                return Err(CoreError::Bundle(format!(
+                    "The template {} has the specificationVersion {}; it must be {SPECIFICATION:?}.",
+                    template.path.display(),
+                    found.unwrap_or(&Value::Null)
+                )));
+            }
+        }
+        let parameters = read_parameters(&folder, &template)?;
+        let references = match Document::read(&folder, "asset_references")? {
+            Some(document) => AssetReferences::from_document(&document, &folder)?,
+            None => AssetReferences::default(),
+        };
+        Ok(Self { folder, template, parameters, references })
+    }
+
+    /// The template as it goes to the service, with its type. Untouched when nothing is changed.
+    pub fn template_text(&self, name: Option<&str>) -> Result<(String, &'static str)> {
+        let (text, format) = match name {
+            None => (self.template.text.clone(), self.template.format),
+            Some(name) => {
+                let mut value = self.template.value.clone();
+                value["name"] = name.into();
+                documents::render(&value, self.template.format)
+            }
+        };
+        let length = text.chars().count();
+        if length > MAX_TEMPLATE {
+            return Err(CoreError::Bundle(format!(
+                "The template {} has {length} characters; the service takes at most {MAX_TEMPLATE}. Move embedded \
+                 files out of the template into the bundle's folder and refer to them in asset_references.",
+                self.template.path.display()
+            )));
+        }
+        Ok((text, format.wire_name()))
+    }
+}
+
+/// Refuses a bundle in which a link leads to nothing or outside. Linked folders are not descended into.
+fn check_containment(folder: &Path) -> Result<()> {
+    for entry in WalkDir::new(folder).follow_links(false) {
+        let entry = entry.map_err(|err| {
+            CoreError::Bundle(format!(
+                "The job bundle {} cannot be read: {err}. Check its permissions.",
+                folder.display()
+            ))
+        })?;
+        if !entry.path_is_symlink() {
+            continue;
+        }
+        let refuse = |what: String| {
+            CoreError::Bundle(format!(
+                "The job bundle {} holds the link {}, which {what}. Put the file itself into the bundle, or refer to \
+                 it in asset_references.",
+                folder.display(),
+                entry.path().display()
+            ))
+        };
+        match entry.path().canonicalize() {
+            Ok(target) if target.starts_with(folder) => {}
+            Ok(target) => return Err(refuse(format!("leads outside, to {}", target.display()))),
+            Err(err) => return Err(refuse(format!("cannot be followed: {err}"))),
+        }
+    }
+    Ok(())
+}
+
+fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>> {
+    let origin = format!("the template {}", template.path.display());
+    let definitions = match template.value.get("parameterDefinitions") {
+        None | Some(Value::Null) => &Vec::new(),
+        Some(Value::Array(definitions)) => definitions,
+        Some(other) => {
+            return Err(CoreError::Bundle(format!("In {origin}, parameterDefinitions is {other}; it must be a list.")));
+        }
+    };
+    let mut found: Vec<Parameter> = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let parameter = parameters::check_definition(definition, &origin, false)?;
+        if found.iter().any(|known| known["name"] == parameter["name"]) {
+            return Err(CoreError::Bundle(format!(
+                "In {origin}, the parameter {} is defined twice.",
+                parameter["name"]
+            )));
+        }
+        found.push(parameter);
+    }
+    if let Some(values) = Document::read(folder, "parameter_values")? {
+        for (name, value) in read_values(&values)? {
+            match found.iter_mut().find(|parameter| text(parameter, "name") == name) {
+                Some(parameter) => {
+                    let value =
+                        if parameters::is_bare(parameter) { value } else { parameters::coerce(parameter, &value)? };
+                    parameter.insert("value".into(), value);
+                }
+                None => found.push(Map::from_iter([("name".to_owned(), name.into()), ("value".to_owned(), value)])),
+            }
+        }
+    }
+    for parameter in &mut found {
+        resolve_path(parameter, folder)?;
+    }
+    let hidden: Vec<&str> = found
+        .iter()
+        .filter(|parameter| parameter.get("userInterface").is_some_and(|interface| interface["control"] == "HIDDEN"))
+        .filter(|parameter| !parameter.contains_key("value") && !parameter.contains_key("default"))
+        .map(|parameter| text(parameter, "name"))
+        .collect();
+    if !hidden.is_empty() {
+        return Err(CoreError::Bundle(format!(
+            "In {origin}, these hidden parameters have neither value nor default: {}. Nobody can fill them in; give \
+             them one.",
+            hidden.join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+fn read_values(document: &Document) -> Result<Vec<(String, Value)>> {
+    let refuse = |what: String| CoreError::Bundle(format!("The parameter values {} {what}.", document.path.display()));
+    let shape = "must be {\"parameterValues\": [{\"name\": ..., \"value\": ...}]}";
+    let Some(Value::Array(items)) = document.value.get("parameterValues") else {
+        return Err(refuse(shape.to_owned()));
+    };
+    let mut values = Vec::with_capacity(items.len());
+    for item in items {
+        match (item["name"].as_str(), item.get("value")) {
+            (Some(name), Some(value)) if !value.is_null() => values.push((name.to_owned(), value.clone())),
+            _ => return Err(refuse(format!("{shape}; this item is not: {item}"))),
+        }
+    }
+    Ok(values)
+}
+
+/// Makes the value of a PATH parameter absolute: defaults are files of the bundle, and relative values lie in it.
+fn resolve_path(parameter: &mut Parameter, folder: &Path) -> Result<()> {
+    if text(parameter, "type") != "PATH" || parameter.contains_key("allowedValues") {
+        return Ok(());
+    }
+    let name = text(parameter, "name").to_owned();
+    let (given, what) = match (parameter.get("value"), parameter.get("default")) {
+        (Some(value), _) => (value, "value"),
+        (None, Some(default)) => (default, "default"),
+        (None, None) => return Ok(()),
+    };
+    let Value::String(given) = given.clone() else {
+        return Err(CoreError::Bundle(format!("The PATH parameter {name:?} has the {what} {given}; it must be text.")));
+    };
+    if given.is_empty() {
+        return Ok(());
+    }
+    if Path::new(&given).is_absolute() {
+        if what == "value" {
+            return Ok(());
+        }
+        return Err(CoreError::Bundle(format!(
+            "The PATH parameter {name:?} has the default {given:?}, which is absolute. Defaults are relative to the \
+             job bundle; give the path in parameter_values instead."
+        )));
+    }
+    let resolved = absolute(Path::new(&given), folder);
+    if !resolved.starts_with(folder) {
+        return Err(CoreError::Bundle(format!(
+            "The PATH parameter {name:?} has the {what} {given:?}, which leads outside of the job bundle {}. Use a \
+             path inside, or an absolute one in parameter_values.",
+            folder.display()
+        )));
+    }
+    parameter.insert("value".into(), resolved.to_string_lossy().into());
+    Ok(())
+}
+
+impl Format {
+    /// The `templateType` of `CreateJob`.
+    fn wire_name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Yaml => "YAML",
+        }
+    }
+}

@@ -33,7 +33,8 @@ impl Config {
             Ok(bytes) => {
                 let text = String::from_utf8(bytes).map_err(|err| {
                     CoreError::Config(format!(
-                        "Cannot read the configuration {}: it is not UTF-8 text (byte {}). Correct the file, or remove it.",
+                        "Cannot read the configuration {}: it is not UTF-8 text (byte {}). Correct the file, or \
+                         remove it.",
                         path.display(),
                         err.utf8_error().valid_up_to()
                     ))
@@ -49,6 +50,11 @@ impl Config {
             }
         };
         Ok(Self { path, document })
+    }
+
+    /// A configuration in which nothing is set.
+    pub fn empty() -> Self {
+        Self { path: default_path(), document: Document::default() }
     }
 
     /// As [`Config::read`], but a file that cannot be read or understood counts as empty.
@@ -74,6 +80,13 @@ impl Config {
     pub fn get(&self, name: &str) -> Result<String> {
         let setting = find(name)?;
         Ok(self.value(setting))
+    }
+
+    /// What is stored for a setting; `None` when its default holds.
+    pub fn stored(&self, name: &str) -> Result<Option<String>> {
+        let setting = find(name)?;
+        let is_stored = self.document.get(&self.section_of(setting), key_of(setting)).is_some();
+        Ok(is_stored.then(|| self.value(setting)))
     }
 
     /// The default of a setting under the current profile.
@@ -115,8 +128,8 @@ impl Config {
     pub fn write(&self) -> Result<()> {
         write_atomically(&self.path, &self.document.render()).map_err(|err| {
             CoreError::Config(format!(
-                "Cannot write the configuration {}: {err}. Check the folder, its permissions and the free space; the file \
-                 is unchanged.",
+                "Cannot write the configuration {}: {err}. Check the folder, its permissions and the free space; the \
+                 file is unchanged.",
                 self.path.display()
             ))
         })

@@ -1,7 +1,7 @@
 //! The resolved target of a call, and where its credentials come from.
 //!
-//! A [`Target`] is all that a call needs to know about farm, endpoints and keys. It is given by the caller, or resolved here
-//! from the configuration file, the AWS files and the environment; nothing below this module reads any of them.
+//! A [`Target`] is all that a call needs to know about farm, endpoints and keys. It is given by the caller, or resolved
+//! here from the configuration file, the AWS files and the environment; nothing below this module reads any of them.
 
 mod network;
 mod profiles;
@@ -99,8 +99,8 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// Resolves the target of a configuration: farm, queue and storage profile from it, the rest from its AWS profile and
-    /// the environment.
+    /// Resolves the target of a configuration: farm, queue and storage profile from it, the rest from its AWS profile
+    /// and the environment.
     pub async fn resolve(config: &Config) -> Result<Self> {
         Self::resolve_in(config, &Env::real(), &Fs::real()).await
     }
@@ -187,8 +187,8 @@ impl Target {
             return Ok(Region::from_static("us-west-2"));
         }
         Err(CoreError::Config(
-            "No AWS region is known. Set AWS_DEFAULT_REGION, or `region` in the AWS profile, or defaults.farm_region in the \
-             configuration."
+            "No AWS region is known. Set AWS_DEFAULT_REGION, or `region` in the AWS profile, or defaults.farm_region \
+             in the configuration."
                 .into(),
         ))
     }

@@ -1,7 +1,7 @@
 //! The Deadline Cloud service: AWS itself or the local farm, by the same protocol.
 //!
 //! Every operation gives the JSON that came over the wire, with nothing lost and nothing renamed; lists come with all
-//! their pages. The shapes that `reference` contracts promise are made from it in [`shapes`].
+//! their pages. What the Python contract promises in another shape is made from it in [`shapes`].
 
 mod logs;
 mod operations;
@@ -81,8 +81,8 @@ impl Service {
                 code: String::new(),
                 status: *status,
                 message: format!(
-                    "{operation} got an answer that is not JSON from {}: {err}. Check that the endpoint is Deadline Cloud or a \
-                     Shotput farm.",
+                    "{operation} got an answer that is not JSON from {}: {err}. Check that the endpoint is Deadline \
+                     Cloud or a Shotput farm.",
                     self.place()
                 ),
             });
@@ -119,8 +119,8 @@ impl Service {
             return service_error_text(
                 operation,
                 format!(
-                    "{operation} was not sent, because there are no usable AWS credentials: {}. Log in, or set the profile \
-                     (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
+                    "{operation} was not sent, because there are no usable AWS credentials: {}. Log in, or set the \
+                     profile (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
                     chain(err)
                 ),
             );

@@ -3,9 +3,9 @@
 # (default: $DEADLINE_CONFIG_FILE_PATH, else ~/.deadline/config). `target` is a resolved target as a dict (for the local
 # farm: `shotput.local_farm.FarmState.target()`); with it, no configuration file and no AWS profile is read.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal, final
 
 __version__: str
 
@@ -34,15 +34,17 @@ def read_config(config_path: str | PathLike[str] | None = None) -> dict[str, dic
     """
 
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
-    """``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the network."""
+    """``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the
+    network.
+    """
 
 def check_auth_status(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Ask the service for one farm: ``{"credentials_source": str, "auth_status": str, "api_available": bool}``.
 
-    ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or ``CONFIGURATION_ERROR``. Does not
-    raise when the service refuses or is silent.
+    ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or ``CONFIGURATION_ERROR``. Does
+    not raise when the service refuses or is silent.
     """
 
 def check_api_available(
@@ -69,7 +71,9 @@ def get_farm(
 def list_queues(
     farm_id: str, config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}``; times as in :func:`list_farms`."""
+    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}``; times as in
+    :func:`list_farms`.
+    """
 
 def get_queue(
     farm_id: str,
@@ -120,7 +124,9 @@ def search_jobs(
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first (``SearchJobs``)."""
+    """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first
+    (``SearchJobs``).
+    """
 
 def update_job(
     farm_id: str,
@@ -138,8 +144,9 @@ def update_job(
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Change a job; ``None`` stays as it is. ``target_task_run_status``: ``READY``, ``SUSPENDED``, ``CANCELED``, ``FAILED``,
-    ``SUCCEEDED``, ``PENDING``. ``priority``: 0 to 100. ``max_worker_count``: -1 is no limit. Gives ``{}``.
+    """Change a job; ``None`` stays as it is. ``target_task_run_status``: ``READY``, ``SUSPENDED``, ``CANCELED``,
+    ``FAILED``, ``SUCCEEDED``, ``PENDING``. ``priority``: 0 to 100. ``max_worker_count``: -1 is no limit. Gives
+    ``{}``.
     """
 
 def list_steps(
@@ -174,7 +181,9 @@ def update_task(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Set where a task shall go: ``READY`` (try again), ``SUSPENDED``, ``CANCELED``, ``FAILED``, ``SUCCEEDED``. Gives ``{}``."""
+    """Set where a task shall go: ``READY`` (try again), ``SUSPENDED``, ``CANCELED``, ``FAILED``, ``SUCCEEDED``. Gives
+    ``{}``.
+    """
 
 def list_sessions(
     farm_id: str,
@@ -211,6 +220,404 @@ def get_session_log(
 ) -> dict[str, Any]:
     """``{"events": [{"timestamp", "message", "ingestionTime"}], "nextForwardToken", "nextBackwardToken"}``.
 
-    Times are milliseconds since 1970. One answer of ``GetLogEvents`` with at most ``limit`` (1 to 10,000) events; go on with
-    ``next_token=answer["nextForwardToken"]`` until the token stays the same.
+    Times are milliseconds since 1970. One answer of ``GetLogEvents`` with at most ``limit`` (1 to 10,000) events; go
+    on with ``next_token=answer["nextForwardToken"]`` until the token stays the same.
+    """
+
+# --- submission -------------------------------------------------------------------------------------------------------
+
+def create_job_from_job_bundle(
+    params: dict[str, Any],
+    on_print: Callable[[str], object] | None = None,
+    on_hashing_progress: Callable[[dict[str, Any]], object] | None = None,
+    on_upload_progress: Callable[[dict[str, Any]], object] | None = None,
+    on_confirm: Callable[[str, bool], object] | None = None,
+    on_continue: Callable[[], object] | None = None,
+) -> dict[str, Any]:
+    """Submit a job bundle and wait until the farm has created the job: ``{"job_id": str}``.
+
+    ``params`` (unknown members are left alone, ``None`` is absent):
+
+    - ``job_bundle_dir``: the bundle's folder; required
+    - ``target``: a resolved target as a dict, or ``config_path``: where farm, queue and AWS profile come from
+    - ``farm_id``, ``queue_id``, ``storage_profile_id``: in place of the target's
+    - ``name``, ``priority`` (0 to 100, 50), ``max_failed_tasks_count``, ``max_retries_per_task``,
+      ``max_worker_count``, ``target_task_run_status`` (``READY``, ``SUSPENDED``)
+    - ``job_parameters``: ``[{"name", "value"}]``, over the bundle's values; relative paths lie in the current folder
+    - ``job_attachments_file_system`` (``COPIED``, ``VIRTUAL``), ``force_s3_check``, ``require_paths_exist``
+    - ``known_asset_paths``: folders whose files are uploaded without a question
+    - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
+    - ``submitter_name``, ``submitter_version``: for the user agent
+    - ``queue_parameter_definitions``: when the caller has them already
+    - ``create_timeout``: seconds to wait for the job's creation, 300
+
+    Progress callbacks get ``{"status", "progress" (0 to 100), "transferRate" (bytes/s), "progressMessage",
+    "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}`` and go on while they return a
+    true value. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
+    created job. What a callback raises comes out unchanged. Callbacks run on threads of the module. The configuration
+    is not written.
+
+    Raises ``BundleError``, ``TemplateError``, ``MissingInputsError``, ``AttachmentsError``, ``ServiceError``,
+    ``ConfigError``; ``UserInitiatedCancel`` when the question is declined, ``DeadlineOperationCanceled`` when a
+    progress callback cancels or nobody could be asked, ``CreateJobWaiterCanceled`` and ``DeadlineOperationTimedOut``
+    while waiting for the job.
+    """
+
+# --- job attachments --------------------------------------------------------------------------------------------------
+# `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",
+# "progress": 0..100, "transferRate": bytes/s, "progressMessage": str, "processedFiles", "processedBytes", "skippedFiles",
+# "totalFiles", "totalBytes": int}: at most once a second or every 50 files, and with 100.0 at the end, also when nothing is
+# to do. A falsy answer cancels (`DeadlineOperationCanceled`); what it raises comes out of the call. Statistics are
+# {"total_time": s, "total_files", "total_bytes", "processed_files", "processed_bytes", "skipped_files", "skipped_bytes": int,
+# "transfer_rate": bytes/s}. All raise `AttachmentsError` with one sentence when a disk or a store fails.
+
+def snapshot(
+    root: str | PathLike[str],
+    paths: Sequence[str | PathLike[str]] | None = None,
+    *,
+    cache_dir: str | PathLike[str] | None = None,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Hash all files below ``root``, or some: ``{"manifest": bytes | None, "statistics": {...}}``.
+
+    ``manifest`` is the canonical text of a 2023-03-03 manifest; ``None`` when there is no file. ``cache_dir`` holds
+    ``hash_cache.db``, which is shared with the official client; without it every file is read. Relative ``paths`` are below
+    ``root``. Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that leads out of it.
+    """
+
+def upload_snapshot(
+    root: str | PathLike[str],
+    manifest: bytes,
+    *,
+    bucket: str,
+    root_prefix: str,
+    target: Mapping[str, Any] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    force_s3_check: bool = False,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
+
+    ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the store all
+    the same. A file that changed since it was hashed is an error. What an earlier call sent, killed or not, is not sent again.
+    """
+
+def download_job_outputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """Bring the outputs of a job, step or task home.
+
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map`` ({original root:
+    local folder}; other roots are used as they are), ``conflict_resolution`` (``SKIP``, ``OVERWRITE``, ``CREATE_COPY``, the
+    default), ``target``, ``bucket`` with ``root_prefix`` (else the queue's, read with the rights of the queue's role).
+
+    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}}``. A file that is in place
+    already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again to go on after a
+    failure. Partial files are never visible under their name, contents are held to their hashes, and a manifest that leads
+    out of its root is refused before anything is written.
+    """
+
+def sync_inputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """For a worker: bring a job's inputs, and the outputs of steps, into a session's folder.
+
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, ``bucket``, ``root_prefix``, ``target``, ``session_dir``, ``attachments``
+    (the job's, as on the wire), ``step_ids`` (steps whose outputs are needed), ``path_mapping_rules`` (those of storage
+    profiles), ``snapshot`` (from the last call for this session). Files are copies, so that a task may write into them.
+
+    Returns ``{"path_mapping_rules": [{"source_path_format": "POSIX" | "WINDOWS", "source_path", "destination_path"}],
+    "statistics": {...}, "snapshot": <for the next call>}``.
+    """
+
+def sync_outputs(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """For a worker: store what is new or changed in the job's output folders since the last call for this session.
+
+    ``params``: as for ``sync_inputs``, and ``step_id``, ``task_id`` (None for a chunk), ``session_action_id``, ``started_at``
+    (of the action, seconds since 1970).
+
+    Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot": ...}``,
+    with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
+    """
+
+# --- Open Job Description: templates, jobs, parameter spaces ---
+
+def check_template(document: str | dict[str, Any], kind: Literal["job", "environment"] = "job") -> list[dict[str, str]]:
+    """List everything in a template that breaks the OpenJD rules.
+
+    ``document`` is YAML or JSON text, or plain values. Each finding is ``{"path", "message"}``, with a path like
+    ``steps[0] -> script -> actions -> onRun`` (``""`` for the document as a whole); an empty list means valid. Text
+    that is not YAML and duplicate keys are findings too. Mistakes of shape come first: while there are any, the rules
+    about meaning are not looked at.
+    """
+
+def decode_job_template(document: str | dict[str, Any]) -> JobTemplate:
+    """Decode a job template. Raises ``TemplateError`` with every finding."""
+
+def decode_environment_template(document: str | dict[str, Any]) -> EnvironmentTemplate:
+    """Decode an environment template. Raises ``TemplateError`` with every finding."""
+
+def parse_template(text: str) -> dict[str, Any]:
+    """Read a template's YAML or JSON, no rules applied. Raises ``TemplateError`` when it is neither, or no mapping."""
+
+def create_job(
+    template: JobTemplate | str | dict[str, Any],
+    parameter_values: dict[str, Any] | None = None,
+    *,
+    environment_templates: list[EnvironmentTemplate | str | dict[str, Any]] | None = None,
+    job_template_dir: str | None = None,
+    current_dir: str | None = None,
+) -> Job:
+    """Put parameter values into a template.
+
+    ``parameter_values`` maps names to texts, numbers, booleans or lists. ``environment_templates`` are the queue's, in
+    the order they are entered: their parameters are merged with the template's. With ``job_template_dir`` relative
+    defaults of PATH parameters are joined to it and may not leave it; with ``current_dir`` relative PATH values are
+    joined to it; without, they stay as written. Raises ``TemplateError`` with a finding (path: the parameter's name)
+    for each value that is missing, unknown, of the wrong type or outside its constraints.
+    """
+
+def step_from_template(
+    template: str | dict[str, Any],
+    parameters: dict[str, dict[str, Any]] | None = None,
+    *,
+    schema_version: str = "jobtemplate-2023-09",
+    extensions: list[str] | None = None,
+    job_name: str | None = None,
+) -> Step:
+    """Make a step from ``stepDetails.template`` of BatchGetJobEntity and ``jobDetails.parameters``.
+
+    Parameters are typed: ``{"Frame": {"int": "1"}}`` or ``{"Frame": {"type": "INT", "value": "1"}}``. ``extensions``
+    are the job's, None allows all. ``Step.script`` is what ``Session.run_task`` takes. Raises ``TemplateError`` (paths
+    within the step's template) and ``SessionError`` (schema version not supported).
+    """
+
+def environment_from_template(
+    template: str | dict[str, Any],
+    parameters: dict[str, dict[str, Any]] | None = None,
+    *,
+    schema_version: str = "jobtemplate-2023-09",
+    extensions: list[str] | None = None,
+) -> Environment:
+    """Make an environment from ``environmentDetails.template`` of BatchGetJobEntity, as ``step_from_template`` does."""
+
+@final
+class JobTemplate:
+    """A valid job template."""
+
+    @property
+    def name(self) -> str:
+        """The name, format strings unresolved."""
+    @property
+    def step_names(self) -> list[str]:
+        """Names of the steps, in order."""
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document as it was given."""
+
+@final
+class EnvironmentTemplate:
+    """A valid environment template."""
+
+    @property
+    def name(self) -> str:
+        """Name of the environment."""
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document as it was given."""
+
+@final
+class Job:
+    """A job: a template with every parameter bound."""
+
+    @property
+    def name(self) -> str:
+        """The name, resolved."""
+    @property
+    def description(self) -> str | None:
+        """The description."""
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """Bound parameters, ``{name: {"type", "value"}}``: values as text, lists as lists. A Session takes them."""
+    @property
+    def steps(self) -> list[Step]:
+        """The steps, in order."""
+    @property
+    def queue_environments(self) -> list[Environment]:
+        """Environments of the queue, in the order they are entered: before those of the job."""
+    @property
+    def job_environments(self) -> list[Environment]:
+        """Environments of the job, in the order they are entered."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the job in the shape of a template, resolved as far as the parameters reach."""
+
+@final
+class Step:
+    """A step of a job."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+    @property
+    def dependencies(self) -> list[str]:
+        """Names of the steps that end before this one begins."""
+    @property
+    def host_requirements(self) -> dict[str, Any] | None:
+        """``{"amounts": [{"name", "min", "max"}], "attributes": [{"name", "anyOf", "allOf"}]}``, or None."""
+    @property
+    def environments(self) -> list[Environment]:
+        """Environments of the step, in the order they are entered."""
+    @property
+    def script(self) -> StepScript:
+        """What its tasks run."""
+    @property
+    def parameter_space(self) -> ParameterSpace:
+        """Its tasks; a step without parameters has one, and no names."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the step in the shape of a template."""
+
+@final
+class StepScript:
+    """What the tasks of a step run; a session resolves it for each task."""
+
+    @property
+    def step_name(self) -> str:
+        """Name of the step."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the script in the shape of a template."""
+
+@final
+class Environment:
+    """An environment that a session enters before tasks and exits after them."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the environment in the shape of a template."""
+
+@final
+class ParameterSpace:
+    """The tasks of a step, by ordinal; nothing is materialised, however many there are.
+
+    The parameters of a task are ``{name: {"type": "INT|FLOAT|STRING|PATH|CHUNK[INT]", "value": text}}``.
+    """
+
+    def __len__(self) -> int:
+        """Count the tasks: a chunk is one. In an adaptive space tasks are counted unchunked."""
+    @property
+    def names(self) -> list[str]:
+        """Names of the parameters, as defined."""
+    @property
+    def task_count(self) -> int:
+        """Tasks if nothing were chunked."""
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether chunk sizes are found while the job runs (``targetRuntimeSeconds``)."""
+    @property
+    def chunk_parameter(self) -> str | None:
+        """Name of the CHUNK[INT] parameter."""
+    @property
+    def default_task_count(self) -> int | None:
+        """``chunks.defaultTaskCount``."""
+    @property
+    def target_runtime_seconds(self) -> int | None:
+        """``chunks.targetRuntimeSeconds``; None when it is 0."""
+    @property
+    def range_constraint(self) -> str | None:
+        """``CONTIGUOUS`` or ``NONCONTIGUOUS``."""
+    def get(self, ordinal: int) -> dict[str, dict[str, str]]:
+        """Return the parameters of one task. Raises IndexError past the end."""
+    def __getitem__(self, key: int, /) -> dict[str, dict[str, str]]: ...
+    def slice(self, start: int, stop: int) -> list[dict[str, dict[str, str]]]:
+        """Return the parameters of tasks ``start`` to ``stop`` (excluded). Raises ValueError below 0."""
+    def chunk(self, offset: int, count: int) -> tuple[dict[str, dict[str, str]], int]:
+        """Cut the next chunk of an adaptive space: at most ``count`` tasks from unchunked task ``offset``.
+
+        Returns the parameters and the number of tasks covered; the next chunk begins at ``offset`` plus that. A chunk
+        ends early where other parameters change and, when CONTIGUOUS, at a gap. In a space that is not adaptive, the
+        task at ``offset`` and 1. Raises IndexError past the end.
+        """
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return ``parameterSpace`` as in a template, resolved; None when the step has no parameters."""
+
+# --- object store -----------------------------------------------------------------------------------------------------
+
+@final
+class ObjectStore:
+    """A folder behind the S3 protocol, served on loopback by threads of its own.
+
+    Path-style requests with signature version 4. Works as a context manager (``start`` and ``close``). All methods may be
+    called from any thread.
+    """
+
+    def __new__(cls, root: str | PathLike[str], *, host: str = "127.0.0.1", port: int = 0) -> ObjectStore:
+        """``root`` is made when missing. ``host`` is a loopback address; ``port`` 0 takes any free one."""
+
+    def start(self) -> None:
+        """Opens the folder and serves it; does nothing when it is served.
+
+        Raises ``ObjectStoreError`` when the folder cannot be used or is served by another process, when the host is not
+        loopback, or when the port is in use.
+        """
+
+    @property
+    def endpoint(self) -> str:
+        """The URL for S3 clients, e.g. ``http://127.0.0.1:38127``. ``ObjectStoreError`` when not started."""
+
+    def add_credentials(
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        session_token: str | None = None,
+        *,
+        bucket: str,
+        prefix: str = "",
+        expires_at: float | None = None,
+        read_only: bool = False,
+    ) -> None:
+        """Lets an access key in and makes its bucket; may be called before and after ``start``.
+
+        The key opens ``bucket`` at and below the folder ``prefix`` (empty: all of it), until ``expires_at`` (seconds since
+        1970). With a ``session_token``, every request must carry it. A key of the same id is replaced.
+        """
+
+    def remove_credentials(self, access_key_id: str) -> bool:
+        """Shuts an access key out; false when there is none of that id."""
+
+    def close(self) -> None:
+        """Ends serving (requests under way get three seconds) and joins all threads; does nothing when not started."""
+
+    def __enter__(self) -> ObjectStore: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+# --- images -----------------------------------------------------------------------------------------------------------
+# PNG, JPEG and OpenEXR (linear light becomes sRGB), told apart by content. ``ImageError`` names the file that is
+# damaged, incomplete or of another kind.
+
+def image_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels, from the file's header."""
+
+def thumbnail(path: str | PathLike[str], destination: str | PathLike[str], size: int) -> None:
+    """Writes a PNG of at most ``size`` × ``size`` pixels (1 to 8192); smaller images keep their size."""
+
+def contact_sheet(
+    paths: Sequence[str | PathLike[str]],
+    destination: str | PathLike[str],
+    *,
+    columns: int,
+    thumbnail_size: int,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Writes a PNG with all images in a grid, row by row, on a dark ground with thin gaps.
+
+    Each image is at most ``thumbnail_size`` pixels wide and high; ``labels``, one per image, are written below them.
+    """
+
+def mean_difference(a: str | PathLike[str], b: str | PathLike[str]) -> float:
+    """The mean absolute difference of all pixels and channels as seen on a screen: 0 (equal) to 1 (black against white).
+
+    Alpha counts when either image has it. ``ImageError`` when the sizes differ.
     """

@@ -29,6 +29,9 @@ LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
 OUTPUT_FILE = "farm.out"
 
+IDLE_TIMEOUT = 3600.0
+"""Seconds without work and without requests after which a farm that ``start`` started ends itself."""
+
 ALREADY_RUNNING = 3
 """Exit code of a farm that found another one running in its folder."""
 
@@ -124,7 +127,7 @@ def start(
     timeout: float = 30.0,
     data_dir: str | os.PathLike[str] | None = None,
     port: int | None = None,
-    idle_timeout: float | None = None,
+    idle_timeout: float | None = IDLE_TIMEOUT,
     worker: bool = True,
     launcher: Sequence[str] | None = None,
 ) -> FarmState:
@@ -132,9 +135,9 @@ def start(
 
     ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
     installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
-    ``idle_timeout`` the seconds without work after which the farm ends itself, ``worker`` whether it renders. The farm
-    is a process of its own that outlives this one. Raises FarmError that says why it does not serve within ``timeout``
-    seconds and names its log.
+    ``idle_timeout`` the seconds without work after which the farm ends itself (None: never), ``worker`` whether it
+    renders. The farm is a process of its own that outlives this one. Raises FarmError that says why it does not serve
+    within ``timeout`` seconds and names its log.
     """
     folder = _folder(data_dir)
     deadline = time.monotonic() + timeout
@@ -155,6 +158,7 @@ def start(
             process = _spawn(command, folder, output)
         found = state(folder)
         if found is not None:
+            _abandon(process, found)
             return found
         code = process.poll()
         if code == ALREADY_RUNNING:
@@ -194,6 +198,9 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
                 os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while is_locked(folder):
+        current = state(folder)
+        if found is not None and current is not None and current.pid != found.pid:
+            break  # somebody started the next farm in the meantime
         if time.monotonic() >= deadline:
             pid = f" (process {found.pid})" if found is not None else ""
             raise FarmError(
@@ -201,7 +208,13 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
                 "waits for; end the process if that does not help, nothing is lost by it."
             )
         time.sleep(_POLL)
+    # The lock is free a moment before the process is gone. Bounded, because a child that its parent does not collect
+    # keeps its number although it has ended.
+    gone_by = time.monotonic() + 2.0
     _reap()
+    while found is not None and sys.platform != "win32" and _is_alive(found.pid) and time.monotonic() < gone_by:
+        time.sleep(0.01)
+        _reap()
     return True
 
 
@@ -230,15 +243,16 @@ class FarmLock:
         self._stream = stream
 
     @classmethod
-    def acquire(cls, folder: Path, *, patience: float = 1.0) -> FarmLock | None:
+    def acquire(cls, folder: Path, *, name: str = LOCK_FILE, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
 
-        Tries for ``patience`` seconds, because whoever asks for the state holds the lock for a moment.
+        ``name`` is the lock's file (the farm's worker has one of its own). Tries for ``patience`` seconds, because
+        whoever asks for the state holds the lock for a moment, and a farm that is stopping for a little longer.
         """
         deadline = time.monotonic() + patience
-        stream = (folder / LOCK_FILE).open("ab+")
+        stream = (folder / name).open("ab+")
         while not _try_lock(stream, exclusive=True):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or (name == LOCK_FILE and state(folder) is not None):
                 stream.close()
                 return None
             time.sleep(0.02)
@@ -252,14 +266,13 @@ class FarmLock:
 def is_locked(folder: Path) -> bool:
     """Tell whether a farm holds the lock of ``folder``."""
     try:
-        with (folder / LOCK_FILE).open("rb") as stream:
-            # Shared, so that several that ask at once do not take each other for a farm.
-            return not _try_lock(stream, exclusive=False)
-    except FileNotFoundError:
+        stream = (folder / LOCK_FILE).open("rb")
+    except OSError:
+        # Not there, or another user's: no farm of this user runs there.
         return False
-    except PermissionError:
-        # Another user's, or a folder that became read-only: no farm of this user runs there.
-        return False
+    with stream:
+        # Shared, so that several that ask at once do not take each other for a farm.
+        return not _try_lock(stream, exclusive=False)
 
 
 if sys.platform == "win32":
@@ -320,7 +333,9 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
     else:
         detached = {"start_new_session": True}
     try:
-        output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The mode is that of the last folder alone.
+        for path in (folder, output.parent):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
@@ -334,6 +349,14 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
         ) from error
     _children.append(process)
     return process
+
+
+def _abandon(process: subprocess.Popen[bytes], farm: FarmState) -> None:
+    """End a started process when another starter's farm came first, lest it takes over when that one stops."""
+    # On Windows the process of a virtual environment is a parent of the one that serves, and must not end before it.
+    if process.pid != farm.pid and sys.platform != "win32":
+        process.terminate()
+        process.wait()
 
 
 def _reap() -> None:

@@ -1,11 +1,10 @@
-"""Every (status, event) pair of every table: it leads where the table says, or it is an error that says what is allowed."""
+"""Every (status, event) pair of every table leads where the table says, or is an error that says what is allowed."""
 
 from __future__ import annotations
 
 import pickle
 
 import pytest
-
 from shotput_farm import lifecycle
 from shotput_farm.lifecycle import ACTION, JOB, SESSION, STEP, TASK, WORKER, IllegalTransitionError, Machine, aggregate
 
@@ -174,5 +173,7 @@ def test_aggregate(counts: dict[str, int], target: str | None, expected: str) ->
 
 
 def test_aggregate_of_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^A step or job without tasks has no status; every step has at least one task\.$"):
+    with pytest.raises(
+        ValueError, match=r"^A step or job without tasks has no status; every step has at least one task\.$"
+    ):
         aggregate(dict.fromkeys(lifecycle.TASK_STATUSES, 0))

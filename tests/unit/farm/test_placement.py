@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from shotput_farm.placement import QUEUE_LIMIT, SLICE_SECONDS, VCPU, Bid, Need, Offer, Placement, Seat, place
 
 
@@ -108,6 +107,9 @@ def test_higher_priority_comes_first_and_a_blocked_job_is_waited_for() -> None:
     placement = place(worker, seats, [big, small])
     assert placement.new == []  # the free vCPU is kept for the big job
     assert [s.give for s in placement.seats] == [0, 0, 0]
+    several = bid(3, worker, need(vcpu=1), priority=90, ready=2)
+    seats = [seat(key, small, queued=0, busy=False) for key in range(4)]
+    assert len(place(worker, seats, [several, small]).close) == 2
     idle = [seat(key, small, queued=0, busy=False) for key in range(3)]
     assert [s.key for s in place(worker, idle, [big, small]).close] == [0, 1, 2]
 
@@ -143,7 +145,7 @@ def test_slots_are_balanced_without_churn() -> None:
     hog = bid(1, worker, need(vcpu=1), job_sessions=4, step_sessions=4)
     other = bid(2, worker, need(vcpu=1))
     idle = [seat(key, hog, queued=0, busy=False) for key in range(4)]
-    assert len(place(worker, idle, [other, hog]).close) == 1
+    assert len(place(worker, idle, [other, hog]).close) == 2
     even = [bid(1, worker, need(vcpu=1), job_sessions=2), bid(2, worker, need(vcpu=1), job_sessions=2)]
     seats = [seat(k, even[k % 2], queued=0, busy=False, seconds=1000) for k in range(4)]
     placement = place(worker, seats, even)
@@ -188,6 +190,11 @@ def test_a_session_without_work_is_closed_and_a_busy_one_is_not() -> None:
     assert place(worker, [seat(1, done, queued=1, busy=True)], []).close == []
 
 
+def test_a_step_that_asks_for_no_vcpu_takes_a_little() -> None:
+    worker = offer(4)
+    assert len(place(worker, [], [bid(1, worker, need(vcpu=0), ready=1_000_000)]).new) == 16
+
+
 def test_max_worker_count_keeps_a_job_off_this_worker() -> None:
     worker = offer(4)
     barred = bid(1, worker, need(vcpu=1), new_worker_allowed=False)
@@ -201,7 +208,9 @@ amounts = st.fixed_dictionaries({}, optional={"vcpu": st.integers(1, 8), "memory
 @given(
     vcpu=st.integers(1, 8),
     memory=st.integers(1, 64),
-    needs=st.lists(st.tuples(amounts, st.integers(0, 3), st.integers(1, 40), st.none() | st.floats(0.001, 5)), max_size=5),
+    needs=st.lists(
+        st.tuples(amounts, st.integers(0, 3), st.integers(1, 40), st.none() | st.floats(0.001, 5)), max_size=5
+    ),
     seated=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.floats(0, 20)), max_size=4),
 )
 def test_never_more_than_there_is(

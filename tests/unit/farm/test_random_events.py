@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from shotput_farm import targets
 from shotput_farm.farm import Farm
 from shotput_farm.handlers.jobs import change_job
@@ -28,7 +27,9 @@ from shotput_farm.template import decode
 VCPUS = 4
 
 
-def step(name: str, count: int, *, needs: str | None = None, vcpu: int | None = None, env: bool = False) -> dict[str, Any]:
+def step(
+    name: str, count: int, *, needs: str | None = None, vcpu: int | None = None, env: bool = False
+) -> dict[str, Any]:
     script = {"actions": {"onRun": {"command": "/bin/true"}}}
     body: dict[str, Any] = {"name": name, "script": script}
     if count > 1:
@@ -71,7 +72,6 @@ class RandomEvents(RuleBasedStateMachine):
         self.ids = self.farm.defaults()
         self.jobs: list[str] = []
         self.workers: dict[str, dict[str, Any]] = {}
-        self.lost_tasks: Counter[str] = Counter()
 
     def open(self) -> Farm:
         farm = Farm.open(Path(self.folder.name), clock=lambda: self.now)
@@ -200,9 +200,7 @@ class RandomEvents(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 2))
     def restart_worker(self, pick: int) -> None:
-        worker_id, worker = self.some_worker(pick)
-        self.farm.store.write(lambda tx: start_worker(tx, worker_id))
-        worker.update(snapshot={}, cancel=set())
+        self.restart(self.some_worker(pick)[0])
 
     @rule(pick=st.integers(0, 2))
     def lose_worker(self, pick: int) -> None:
@@ -287,8 +285,7 @@ class RandomEvents(RuleBasedStateMachine):
     def run_out(self) -> None:
         """Let everything that can run, run: then every job has ended, and nothing is left behind."""
         for worker_id in self.workers:
-            self.farm.store.write(lambda tx, worker_id=worker_id: start_worker(tx, worker_id))
-            self.workers[worker_id].update(snapshot={}, cancel=set())
+            self.restart(worker_id)
         for _ in range(400):
             busy = False
             for worker_id in self.workers:
@@ -306,10 +303,13 @@ class RandomEvents(RuleBasedStateMachine):
                 assert job["task_run_status"] in ENDED
         assert self.farm.is_idle()
 
+    def restart(self, worker_id: str) -> None:
+        self.farm.store.write(lambda tx: start_worker(tx, worker_id))
+        self.workers[worker_id].update(snapshot={}, cancel=set())
+
     def exchange_of(self, worker_id: str) -> bool:
         if self.worker_status(worker_id) == "NOT_RESPONDING":
-            self.farm.store.write(lambda tx: start_worker(tx, worker_id))
-            self.workers[worker_id].update(snapshot={}, cancel=set())
+            self.restart(worker_id)
         worker = self.workers[worker_id]
         reports: dict[str, dict[str, Any]] = {}
         for actions in worker["snapshot"].values():
@@ -381,7 +381,7 @@ class RandomEvents(RuleBasedStateMachine):
 
 TestRandomEvents = RandomEvents.TestCase
 TestRandomEvents.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -19,7 +19,12 @@ def service() -> Iterator[DeadlineService]:
 def config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path of a configuration file that does not exist yet, in an environment without any AWS setting."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "DEADLINE_")) or name.lower() in {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}:
+        if name.startswith(("AWS_", "DEADLINE_")) or name.lower() in {
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "all_proxy",
+        }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws" / "config"))
@@ -30,7 +35,8 @@ def config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def aws_environment(service: DeadlineService, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keys and endpoints in the environment, as a user of another AWS tool sets them. Gives the configuration's path."""
+    """Keys and endpoints in the environment, as a user of another AWS tool sets them. Gives the configuration's "
+    "path."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")

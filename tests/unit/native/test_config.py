@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from fakes.deadline_service import DeadlineService
-
 from shotput import _native
 from shotput.errors import ConfigError, DeadlineOperationError
 
@@ -119,7 +118,7 @@ def test_the_default_path_and_the_tilde(config_path: Path, monkeypatch: pytest.M
 def test_the_file_is_written_whole_and_for_its_owner_only(config_path: Path) -> None:
     _native.set_setting("defaults.farm_id", "farm-1", str(config_path))
     assert stat.S_IMODE(config_path.stat().st_mode) == 0o600
-    assert os.listdir(config_path.parent) == ["config"]
+    assert list(config_path.parent.iterdir()) == [config_path]
 
 
 def test_a_linked_file_stays_linked(config_path: Path, tmp_path: Path) -> None:
@@ -183,7 +182,8 @@ def test_a_file_that_is_a_folder(config_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         _native.read_config(str(config_path))
     assert str(caught.value) == (
-        f"Cannot read the configuration {config_path}: Is a directory (os error 21). Check the path and its permissions."
+        f"Cannot read the configuration {config_path}: Is a directory (os error 21). Check the path and its "
+        "permissions."
     )
 
 
@@ -310,7 +310,8 @@ def test_a_profile_that_does_not_exist(config_path: Path) -> None:
         _native.list_farms(str(config_path))
     assert str(caught.value) == (
         f'The AWS profile "nobody" (setting defaults.aws_profile_name in {config_path}) is in neither of the AWS files '
-        f"{os.environ['AWS_CONFIG_FILE']} and {os.environ['AWS_SHARED_CREDENTIALS_FILE']}. Add the profile there, or set "
+        f"{os.environ['AWS_CONFIG_FILE']} and {os.environ['AWS_SHARED_CREDENTIALS_FILE']}. Add the profile there, or "
+        "set "
         "defaults.aws_profile_name to another one."
     )
     assert _native.check_auth_status(str(config_path)) == {

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from fakes.deadline_service import FARM, JOB, QUEUE, SESSION, STEP, STORAGE_PROFILE, DeadlineService
-
 from shotput import _native
-from shotput.errors import BundleError, ServiceError
+from shotput.errors import BundleError, ConfigError, ServiceError
 
 
 def test_list_farms(service: DeadlineService, aws_environment: Path) -> None:
@@ -148,7 +147,10 @@ def test_session_log(service: DeadlineService) -> None:
 
 
 def test_session_log_that_does_not_exist(service: DeadlineService) -> None:
-    body = {"__type": "com.amazonaws.logs#ResourceNotFoundException", "message": "The specified log stream does not exist."}
+    body = {
+        "__type": "com.amazonaws.logs#ResourceNotFoundException",
+        "message": "The specified log stream does not exist.",
+    }
     service.answer("POST", "/", status=400, body=body)
     with pytest.raises(ServiceError) as caught:
         _native.get_session_log(FARM, QUEUE, SESSION, target=service.target())
@@ -186,7 +188,8 @@ def test_a_request_is_signed_and_names_its_client(service: DeadlineService) -> N
     assert request.headers["host"] == f"management.localhost:{service.port}"
     assert request.headers["x-amz-security-token"] == "token"
     assert re.fullmatch(
-        r"AWS4-HMAC-SHA256 Credential=AKIATEST/\d{8}/us-west-2/deadline/aws4_request, SignedHeaders=\S*host\S*, Signature=\w+",
+        r"AWS4-HMAC-SHA256 Credential=AKIATEST/\d{8}/us-west-2/deadline/aws4_request, "
+        r"SignedHeaders=\S*host\S*, Signature=\w+",
         request.headers["authorization"],
     )
     assert f"app/deadline-client#{_native.__version__}" in request.headers["user-agent"]
@@ -212,7 +215,9 @@ def test_loopback_goes_through_no_proxy(
     assert _native.get_farm(FARM)["farmId"] == FARM
 
 
-def test_other_hosts_go_through_the_proxy(service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_hosts_go_through_the_proxy(
+    service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DEADLINE", "http://farm.invalid")
     _native.set_setting("settings.https_proxy", f"http://127.0.0.1:{service.port}")
     service.answer("GET", f"/farms/{FARM}", body=service.farms[0])
@@ -250,7 +255,11 @@ specificationVersion: environment-2023-09
 parameterDefinitions:
 - {{name: CondaPackages, type: STRING, default: "", description: Packages}}
 - {{name: Threads, type: INT, default: 4, userInterface: {{control: SPIN_BOX, label: Threads}}}}
-- {{name: Mode, type: STRING, default: a, allowedValues: [{values}], userInterface: {{groupLabel: Own, control: DROPDOWN_LIST}}}}
+- name: Mode
+  type: STRING
+  default: a
+  allowedValues: [{values}]
+  userInterface: {{groupLabel: Own, control: DROPDOWN_LIST}}
 environment:
   name: {name}
 """
@@ -312,7 +321,8 @@ def test_queue_parameters(service: DeadlineService) -> None:
     [
         (
             "parameterDefinitions: 5",
-            "The queue environment queueenv-2 has parameterDefinitions 5, which is not a list. Ask the farm's administrator "
+            "The queue environment queueenv-2 has parameterDefinitions 5, which is not a list. Ask the farm's "
+            "administrator "
             "to correct it.",
         ),
         (
@@ -321,11 +331,13 @@ def test_queue_parameters(service: DeadlineService) -> None:
         ),
         (
             "parameterDefinitions: [{name: A, type: TEXT, default: a}]",
-            'The parameter "A" in the queue environment "env-2" has type "TEXT"; it must be one of STRING, PATH, INT, FLOAT.',
+            'The parameter "A" in the queue environment "env-2" has type "TEXT"; it must be one of STRING, PATH, INT, '
+            "FLOAT.",
         ),
         (
             "parameterDefinitions: [{name: Threads, type: INT, default: 4, minValue: 1}]",
-            'The queue environment queueenv-2 defines the parameter "Threads" differently from another environment of the '
+            'The queue environment queueenv-2 defines the parameter "Threads" differently from another environment of '
+            "the "
             "queue in: minValue. Ask the farm's administrator to correct it.",
         ),
     ],
@@ -367,7 +379,8 @@ def test_an_answer_that_is_not_json(service: DeadlineService) -> None:
     with pytest.raises(ServiceError) as caught:
         _native.get_farm(FARM, target=service.target())
     assert str(caught.value) == (
-        f"GetFarm got an answer that is not JSON from {service.endpoint}: expected value at line 1 column 1. Check that the "
+        f"GetFarm got an answer that is not JSON from {service.endpoint}: expected value at line 1 column 1. Check "
+        "that the "
         "endpoint is Deadline Cloud or a Shotput farm."
     )
 
@@ -408,16 +421,18 @@ def test_no_credentials(service: DeadlineService, aws_environment: Path, monkeyp
     text = str(caught.value)
     assert text.startswith("GetFarm was not sent, because there are no usable AWS credentials: ")
     assert text.endswith(
-        ". Log in, or set the profile (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)."
+        ". Log in, or set the profile (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY)."
     )
     assert service.requests == []
 
 
 def test_no_region(service: DeadlineService) -> None:
-    with pytest.raises(BaseException) as caught:
+    with pytest.raises(ConfigError) as caught:
         _native.get_farm(FARM, target=service.target(region="", endpoint_url=None))
     assert str(caught.value) == (
-        "No AWS region is known. Set AWS_DEFAULT_REGION, or `region` in the AWS profile, or defaults.farm_region in the "
+        "No AWS region is known. Set AWS_DEFAULT_REGION, or `region` in the AWS profile, or defaults.farm_region in "
+        "the "
         "configuration."
     )
 
@@ -425,7 +440,10 @@ def test_no_region(service: DeadlineService) -> None:
 def test_an_empty_id(service: DeadlineService) -> None:
     with pytest.raises(ServiceError) as caught:
         _native.get_farm("", target=service.target())
-    assert str(caught.value) == "GetFarm was not sent: farm_id was missing: cannot be empty or unset. Correct the arguments."
+    assert (
+        str(caught.value)
+        == "GetFarm was not sent: farm_id was missing: cannot be empty or unset. Correct the arguments."
+    )
     assert service.requests == []
 
 
@@ -443,14 +461,19 @@ def test_wrong_types(call: Callable[[], object]) -> None:
     ],
 )
 def test_a_ca_bundle_that_is_none(
-    bundle: str, complaint: str, service: DeadlineService, aws_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bundle: str,
+    complaint: str,
+    service: DeadlineService,
+    aws_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     if bundle == "here":
         bundle = str(tmp_path / "ca.pem")
         Path(bundle).write_text("nothing")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DEADLINE", "https://localhost:1")
     _native.set_setting("settings.ca_bundle", bundle)
-    with pytest.raises(BaseException) as caught:
+    with pytest.raises(ConfigError) as caught:
         _native.list_farms()
     assert str(caught.value) == (
         f"The CA bundle {bundle} {complaint}. Set settings.ca_bundle or AWS_CA_BUNDLE to a PEM file of certificates."
@@ -497,7 +520,9 @@ def test_an_interrupt_comes_out(service: DeadlineService) -> None:
 def test_sixteen_threads_at_once(service: DeadlineService) -> None:
     answers: list[Any] = []
     target = service.target()
-    threads = [threading.Thread(target=lambda: answers.append(_native.get_farm(FARM, target=target))) for _ in range(16)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(_native.get_farm(FARM, target=target))) for _ in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

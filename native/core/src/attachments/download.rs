@@ -1,1 +1,458 @@
-//! Download of inputs and outputs.
+//! From the store to disk: whole, verified files below their roots, or nothing.
+//!
+//! A file is written beside its place under another name, held to its hash, given its time, and only then moved there.
+//! What was begun and ended in the middle is found by the next download: whole files are recognised by size and time,
+//! and a large one goes on at the byte where it stopped. Inputs of a job are copied, never linked to the store's own
+//! files: a job that wrote into a link would corrupt the object for every other job.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+
+use super::cache::microseconds;
+use super::hash::{Hasher, hash_bytes, read_full};
+use super::manifest::{Entry, Manifest};
+use super::paths::{Root, disk_fault};
+use super::progress::Tracker;
+use super::s3::Fault;
+use super::upload::Store;
+use crate::{CoreError, Result};
+
+/// Files up to this size are fetched whole; larger ones as a stream that can go on later.
+const WHOLE: u64 = 8 * 1024 * 1024;
+/// Bytes of a stream that are hashed and written at once.
+const BLOCK: usize = 4 * 1024 * 1024;
+const NEAR_REQUESTS: usize = 8;
+const FAR_REQUESTS: usize = 32;
+/// How often one object is tried: a lost connection, or bytes that are not what they should be.
+const ATTEMPTS: usize = 3;
+/// Copies of one name that are counted before giving up.
+const MAX_COPIES: u32 = 9_999;
+
+/// What to do with a file that is there and differs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Conflict {
+    /// Keep it.
+    Skip,
+    /// Replace it.
+    Overwrite,
+    /// Put the new one beside it, as `name (1).ext`.
+    #[default]
+    CreateCopy,
+}
+
+impl Conflict {
+    /// Reads the word of the settings and the command line.
+    ///
+    /// # Errors
+    /// `Attachments` for another word.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "SKIP" => Ok(Self::Skip),
+            "OVERWRITE" => Ok(Self::Overwrite),
+            "CREATE_COPY" => Ok(Self::CreateCopy),
+            other => Err(CoreError::Attachments(format!(
+                "The conflict resolution {other:?} is not known. Use SKIP, OVERWRITE or CREATE_COPY."
+            ))),
+        }
+    }
+}
+
+/// A file that lies in its place now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Index of the root.
+    pub(crate) root: usize,
+    pub(crate) path: PathBuf,
+    pub(crate) entry: Entry,
+}
+
+struct Task {
+    root: usize,
+    path: PathBuf,
+    entry: Entry,
+}
+
+/// Fetches the files of manifests into roots. Every path is checked before the first byte is written.
+pub(crate) async fn fetch(
+    store: &Store,
+    manifests: &[(PathBuf, Manifest)],
+    conflict: Conflict,
+    tracker: &Tracker<'_>,
+) -> Result<Vec<Placed>> {
+    let mut roots = Vec::with_capacity(manifests.len());
+    let mut tasks = Vec::new();
+    for (root, (folder, manifest)) in manifests.iter().enumerate() {
+        let folder = Root::create(folder)?;
+        for entry in manifest.entries() {
+            tasks.push(Task { root, path: folder.resolve(&entry.path)?, entry: entry.clone() });
+        }
+        roots.push(folder);
+    }
+    let mut placed = Vec::new();
+    let mut wanted = Vec::new();
+    for task in tasks {
+        let keep = match task.path.symlink_metadata() {
+            Ok(found) if is_same(&found, &task.entry) => Some(true),
+            Ok(found) if found.is_dir() => {
+                return Err(CoreError::Attachments(format!(
+                    "Cannot write the file {}: a folder of this name is in its place. Move it away and try again.",
+                    task.path.display()
+                )));
+            }
+            Ok(_) if conflict == Conflict::Skip => Some(false),
+            _ => None,
+        };
+        match keep {
+            Some(same) => {
+                tracker.skipped(1, task.entry.size);
+                if same {
+                    placed.push(Placed { root: task.root, path: task.path, entry: task.entry });
+                }
+            }
+            None => wanted.push(task),
+        }
+    }
+    check_space(&roots, &wanted)?;
+    for task in &wanted {
+        roots[task.root].create_parents(&task.path)?;
+    }
+    // Large ones last and one by one: a canceled download then has many whole files and one part.
+    let (small, large): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|task| task.entry.size <= WHOLE);
+    let requests = if store.bucket.is_local() { NEAR_REQUESTS } else { FAR_REQUESTS };
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(placed);
+    let copies = Mutex::new(HashSet::new());
+    let workers = (0..requests.min(small.len())).map(|_| async {
+        while let Some(task) = small.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let path = whole(store, task, conflict, &copies).await?;
+            tracker.processed(task.entry.size);
+            push(&done, task, path);
+        }
+        Ok(())
+    });
+    futures_util::future::try_join_all(workers).await?;
+    for task in &large {
+        let path = stream(store, task, conflict, &copies, tracker).await?;
+        tracker.processed(0);
+        push(&done, task, path);
+    }
+    Ok(done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+fn push(done: &Mutex<Vec<Placed>>, task: &Task, path: PathBuf) {
+    let mut done = done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    done.push(Placed { root: task.root, path, entry: task.entry.clone() });
+}
+
+/// Size and time to the microsecond are those of the manifest: this file was fetched, or is the original.
+fn is_same(found: &std::fs::Metadata, entry: &Entry) -> bool {
+    found.is_file() && found.len() == entry.size && found.modified().is_ok_and(|time| microseconds(time) == entry.mtime)
+}
+
+/// A disk that cannot hold everything is told before anything is fetched.
+#[cfg(unix)]
+fn check_space(roots: &[Root], wanted: &[Task]) -> Result<()> {
+    use crate::attachments::progress::human_size;
+    use std::collections::HashMap;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mut by_device: HashMap<u64, (&Path, u64)> = HashMap::new();
+    for task in wanted {
+        let folder = roots[task.root].path();
+        let Ok(metadata) = folder.metadata() else { continue };
+        by_device.entry(metadata.dev()).or_insert((folder, 0)).1 += task.entry.size;
+    }
+    for (folder, needed) in by_device.into_values() {
+        let Ok(disk) = nix::sys::statvfs::statvfs(folder) else { continue };
+        // The types differ between systems.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+        if needed > free {
+            return Err(CoreError::Attachments(format!(
+                "The disk of {} has {} free and the files need {}. Free some and try again.",
+                folder.display(),
+                human_size(free),
+                human_size(needed)
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_space(_roots: &[Root], _wanted: &[Task]) -> Result<()> {
+    Ok(())
+}
+
+fn cannot_write(path: &Path, err: &io::Error) -> CoreError {
+    CoreError::Attachments(format!("Cannot write {}: {}.", path.display(), disk_fault(err)))
+}
+
+fn damaged(store: &Store, entry: &Entry, path: &Path) -> CoreError {
+    CoreError::Attachments(format!(
+        "The object s3://{}/{} is damaged: its content is not that of its hash, so {} was not written. Remove the \
+         object and submit or render again.",
+        store.bucket.name(),
+        store.data_key(&entry.hash),
+        path.display()
+    ))
+}
+
+/// The name beside its place under which a file is made: the same for each attempt, so that a later one goes on.
+fn part_path(task: &Task) -> PathBuf {
+    let name = task.path.file_name().unwrap_or_default().as_encoded_bytes();
+    let unique = &hash_bytes(&[name, task.entry.hash.as_bytes()].concat())[..16];
+    task.path.with_file_name(format!(".shotput-{unique}.part"))
+}
+
+/// The bytes of an object from `start` on; an object of the old layout, without suffix, is found too.
+async fn open(store: &Store, task: &Task, start: u64) -> Result<aws_smithy_runtime_api::client::orchestrator::HttpResponse> {
+    let key = store.data_key(&task.entry.hash);
+    let mut result = store.bucket.get(&key, start).await;
+    if result.as_ref().is_err_and(Fault::is_missing) {
+        let legacy = format!("{}{}", store.data_prefix(), task.entry.hash);
+        if let Ok(found) = store.bucket.get(&legacy, start).await {
+            result = Ok(found);
+        }
+    }
+    result.map_err(|fault| {
+        if fault.is_missing() {
+            CoreError::Attachments(format!(
+                "The object s3://{}/{key} of the file {} is not in the store. If it was submitted with a stale cache, \
+                 delete s3_check_cache.db on the submitting machine (~/.deadline/cache) and submit again.",
+                store.bucket.name(),
+                task.entry.path
+            ))
+        } else {
+            store.bucket.explain("download", &key, &fault)
+        }
+    })
+}
+
+fn lost(store: &Store, task: &Task, err: &dyn std::fmt::Display) -> CoreError {
+    let fault = Fault { status: 0, code: String::new(), message: format!("the connection was lost ({err})") };
+    store.bucket.explain("download", &store.data_key(&task.entry.hash), &fault)
+}
+
+async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(err) => Err(CoreError::Attachments(format!("Writing {} was ended: {err}.", path.display()))),
+    }
+}
+
+async fn whole(store: &Store, task: &Task, conflict: Conflict, copies: &Mutex<HashSet<PathBuf>>) -> Result<PathBuf> {
+    let mut failure = None;
+    for _ in 0..ATTEMPTS {
+        let response = open(store, task, 0).await?;
+        let body = match response.into_body().collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(err) => {
+                failure = Some(lost(store, task, &err));
+                continue;
+            }
+        };
+        let part = part_path(task);
+        let (place, entry) = (part.clone(), task.entry.clone());
+        let written = blocking(&task.path, move || {
+            if body.len() as u64 != entry.size || hash_bytes(&body) != entry.hash {
+                return Ok(false);
+            }
+            write_whole(&place, &body, &entry)?;
+            Ok(true)
+        });
+        if written.await? {
+            return publish(&part, &task.path, conflict, copies);
+        }
+        failure = Some(damaged(store, &task.entry, &task.path));
+    }
+    Err(failure.unwrap_or_else(|| damaged(store, &task.entry, &task.path)))
+}
+
+fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(part)?;
+        file.write_all(body)?;
+        file.set_modified(modified(entry))
+    };
+    write().map_err(|err| {
+        let _ = std::fs::remove_file(part);
+        cannot_write(part.parent().unwrap_or(part), &err)
+    })
+}
+
+fn modified(entry: &Entry) -> SystemTime {
+    let distance = Duration::from_micros(entry.mtime.unsigned_abs());
+    let time = if entry.mtime < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+struct Part {
+    file: File,
+    hasher: Hasher,
+    length: u64,
+}
+
+/// Opens the part of an earlier attempt and hashes what it has.
+fn open_part(path: &Path, size: u64) -> io::Result<Part> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.len() > size {
+        file.set_len(0)?;
+    }
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BLOCK];
+    let mut length = 0;
+    loop {
+        let filled = read_full(&mut file, &mut buffer)?;
+        if filled == 0 {
+            break;
+        }
+        hasher.update(&buffer[..filled]);
+        length += filled as u64;
+    }
+    file.seek(SeekFrom::Start(length))?;
+    Ok(Part { file, hasher, length })
+}
+
+async fn stream(
+    store: &Store,
+    task: &Task,
+    conflict: Conflict,
+    copies: &Mutex<HashSet<PathBuf>>,
+    tracker: &Tracker<'_>,
+) -> Result<PathBuf> {
+    let path = part_path(task);
+    let mut counted = 0;
+    let mut failure = None;
+    for _ in 0..ATTEMPTS {
+        let (place, size) = (path.clone(), task.entry.size);
+        let mut part =
+            blocking(&task.path, move || open_part(&place, size).map_err(|err| cannot_write(&place, &err))).await?;
+        if part.length > counted {
+            tracker.bytes(part.length - counted);
+            counted = part.length;
+        }
+        if part.length < size {
+            match append(store, task, &path, part, tracker, &mut counted).await? {
+                Ok(whole) => part = whole,
+                Err(err) => {
+                    // The part stays: the next attempt goes on behind it.
+                    failure = Some(err);
+                    continue;
+                }
+            }
+        }
+        if part.length == size && part.hasher.finish() == task.entry.hash {
+            part.file.set_modified(modified(&task.entry)).map_err(|err| cannot_write(&path, &err))?;
+            drop(part);
+            return publish(&path, &task.path, conflict, copies);
+        }
+        // Bytes of an earlier attempt may be at fault: everything anew.
+        drop(part);
+        let _ = std::fs::remove_file(&path);
+        tracker.take_back(counted);
+        counted = 0;
+        failure = Some(damaged(store, &task.entry, &task.path));
+    }
+    Err(failure.unwrap_or_else(|| damaged(store, &task.entry, &task.path)))
+}
+
+/// Fetches what is missing behind a part. The inner error is one of the connection.
+async fn append(
+    store: &Store,
+    task: &Task,
+    path: &Path,
+    mut part: Part,
+    tracker: &Tracker<'_>,
+    counted: &mut u64,
+) -> Result<Result<Part>> {
+    let response = open(store, task, part.length).await?;
+    let mut body = response.into_body();
+    let mut block = BytesMut::with_capacity(BLOCK);
+    loop {
+        let frame = match body.frame().await {
+            None => None,
+            Some(Ok(frame)) => frame.into_data().ok(),
+            Some(Err(err)) => return Ok(Err(lost(store, task, &err))),
+        };
+        let ended = frame.is_none();
+        if let Some(data) = frame {
+            block.extend_from_slice(&data);
+        }
+        if block.len() >= BLOCK || (ended && !block.is_empty()) {
+            let data = std::mem::replace(&mut block, BytesMut::with_capacity(BLOCK)).freeze();
+            let length = data.len() as u64;
+            let place = path.to_path_buf();
+            part = blocking(&task.path, move || {
+                part.hasher.update(&data);
+                if let Err(err) = part.file.write_all(&data) {
+                    // A full disk is not left full by a part that nobody sees.
+                    let _ = std::fs::remove_file(&place);
+                    return Err(cannot_write(place.parent().unwrap_or(&place), &err));
+                }
+                part.length += data.len() as u64;
+                Ok(part)
+            })
+            .await?;
+            tracker.bytes(length);
+            *counted += length;
+            if part.length > task.entry.size {
+                return Ok(Ok(part));
+            }
+        }
+        if ended {
+            return Ok(Ok(part));
+        }
+    }
+}
+
+/// Moves a finished part to its place, or beside it.
+fn publish(part: &Path, place: &Path, conflict: Conflict, copies: &Mutex<HashSet<PathBuf>>) -> Result<PathBuf> {
+    let failed = |err: io::Error| {
+        let _ = std::fs::remove_file(part);
+        cannot_write(place, &err)
+    };
+    if conflict == Conflict::Overwrite {
+        return std::fs::rename(part, place).map(|()| place.to_path_buf()).map_err(failed);
+    }
+    // Names are taken one after the other: two files of one download may want the same copy.
+    let mut taken = copies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut name = place.to_path_buf();
+    for number in 1..=MAX_COPIES {
+        if !taken.contains(&name) {
+            // A hard link takes the name only when it is free, in one step; then the other name goes.
+            match std::fs::hard_link(part, &name) {
+                Ok(()) => {
+                    std::fs::remove_file(part).map_err(failed)?;
+                    taken.insert(name.clone());
+                    return Ok(name);
+                }
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
+                    if conflict == Conflict::Skip {
+                        let _ = std::fs::remove_file(part);
+                        return Ok(name);
+                    }
+                }
+                // No links on this file system: look, then move.
+                Err(_) if name.symlink_metadata().is_err() => {
+                    std::fs::rename(part, &name).map_err(failed)?;
+                    taken.insert(name.clone());
+                    return Ok(name);
+                }
+                Err(_) => {}
+            }
+        }
+        let stem = place.file_stem().unwrap_or_default().to_string_lossy();
+        let extension = place.extension().map(|text| format!(".{}", text.to_string_lossy())).unwrap_or_default();
+        name = place.with_file_name(format!("{stem} ({number}){extension}"));
+    }
+    Err(failed(io::Error::other(format!("{MAX_COPIES} copies of this name are there"))))
+}

@@ -17,17 +17,17 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
     sign,
 };
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use aws_types::os_shim_internal::Env;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::sync::Mutex;
 
+use crate::credentials::{Endpoint, Network, Target, host, is_loopback};
 use crate::{CoreError, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,48 +74,30 @@ impl S3Access {
         }
     }
 
-    /// Access with the keys of an AWS profile, or those that the AWS tools find by themselves when none is named.
+    /// Access with the rights of a target.
     ///
     /// # Errors
-    /// `Attachments` when there is no source of keys.
-    pub fn with_profile(region: &str, endpoint_url: Option<&str>, profile: Option<&str>) -> Result<Self> {
-        super::block_on(async {
-            let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
-            loader = loader.region(aws_config::Region::new(region.to_owned()));
-            if let Some(profile) = profile {
-                loader = loader.profile_name(profile);
-            }
-            let credentials = loader.load().await.credentials_provider().ok_or_else(|| {
-                let profile = profile.unwrap_or("default");
-                CoreError::Attachments(format!("The AWS profile {profile:?} has no credentials. Sign in, or choose another profile."))
-            })?;
-            Ok(Self {
-                region: region.into(),
-                endpoint_url: endpoint_url.map(|url| url.trim_end_matches('/').into()),
-                credentials,
-                expected_bucket_owner: None,
-            })
+    /// `Config` when no region is known.
+    pub async fn of_target(target: &Target) -> Result<Self> {
+        Ok(Self {
+            region: target.region()?.to_string(),
+            endpoint_url: target.endpoint(Endpoint::S3).map(|url| url.trim_end_matches('/').to_owned()),
+            credentials: target.credentials().await?,
+            expected_bucket_owner: None,
         })
     }
 
-    fn is_loopback(&self) -> bool {
-        let host = self.endpoint_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
-        let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default().trim_matches(['[', ']']);
-        host == "localhost"
-            || host.ends_with(".localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.endpoint_url.as_deref().and_then(host).is_some_and(is_loopback)
     }
 }
 
-fn connector(access: &S3Access) -> SharedHttpConnector {
+/// The pool of connections: certificates, proxy and `*.localhost` as everywhere in the client.
+fn connector(access: &S3Access) -> Result<SharedHttpConnector> {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-    // A proxy that serves the outside cannot reach this machine's loopback.
-    let proxy = if access.is_loopback() { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
-    let builder = Connector::builder()
-        .connector_settings(settings)
-        .proxy_config(proxy)
-        .pool_max_idle_per_host(64);
-    SharedHttpConnector::new(builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build())
+    let endpoint = access.endpoint_url.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", access.region));
+    let network = Network::from_environment(&Env::real());
+    Ok(SharedHttpConnector::new(network.connector(&endpoint, settings)?))
 }
 
 fn client_with(access: &S3Access, connector: SharedHttpConnector) -> aws_sdk_s3::Client {
@@ -133,9 +115,11 @@ fn client_with(access: &S3Access, connector: SharedHttpConnector) -> aws_sdk_s3:
 }
 
 /// A client of the SDK; in path style when an endpoint is set.
-#[must_use]
-pub fn client(access: &S3Access) -> aws_sdk_s3::Client {
-    client_with(access, connector(access))
+///
+/// # Errors
+/// `Config` when the certificates that the environment names cannot be read.
+pub fn client(access: &S3Access) -> Result<aws_sdk_s3::Client> {
+    Ok(client_with(access, connector(access)?))
 }
 
 /// Why a request had no success.
@@ -162,8 +146,10 @@ impl Fault {
             || self.message.to_ascii_lowercase().contains("no space left")
     }
 
+    /// Our object store says "cannot be written" with the status of a full disk.
     fn is_read_only(&self) -> bool {
-        self.message.to_ascii_lowercase().contains("read-only")
+        let message = self.message.to_ascii_lowercase();
+        message.contains("read-only") || (self.status == 507 && message.contains("cannot be written"))
     }
 
     fn is_transient(&self) -> bool {
@@ -255,7 +241,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(access: &S3Access, name: &str) -> Self {
+    pub(crate) fn new(access: &S3Access, name: &str) -> Result<Self> {
         let base = match &access.endpoint_url {
             Some(url) => format!("{}/{name}", url.trim_end_matches('/')),
             None => {
@@ -268,9 +254,9 @@ impl Bucket {
                 }
             }
         };
-        let connector = connector(access);
+        let connector = connector(access)?;
         let sdk = client_with(access, connector.clone());
-        Self { access: access.clone(), name: name.into(), base, sdk, connector, keys: Mutex::new(None) }
+        Ok(Self { access: access.clone(), name: name.into(), base, sdk, connector, keys: Mutex::new(None) })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -298,13 +284,16 @@ impl Bucket {
     pub(crate) fn explain(&self, action: &str, key: &str, fault: &Fault) -> CoreError {
         let object = format!("s3://{}/{key}", self.name);
         let endpoint = self.endpoint();
-        let text = if fault.is_disk_full() {
+        let text = if fault.is_read_only() {
+            format!(
+                "Cannot {action} {object}: the folder of the object store at {endpoint} is read-only. Make it writable \
+                 and try again."
+            )
+        } else if fault.is_disk_full() {
             format!(
                 "Cannot {action} {object}: no space is left on the disk of the object store at {endpoint}. Free some and \
                  try again; what is already there is not sent twice."
             )
-        } else if fault.is_read_only() {
-            format!("Cannot {action} {object}: the disk of the object store at {endpoint} is read-only. Make it writable and try again.")
         } else {
             let advice = match (fault.status, fault.code.as_str()) {
                 (0, _) => "Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice.",

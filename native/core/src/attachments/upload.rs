@@ -177,7 +177,7 @@ pub fn upload(
         .iter()
         .filter_map(|group| Some(Source { root: &group.root, manifest: group.manifest.as_ref()? }))
         .collect();
-    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix);
+    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
     let tracker = tracker_for(&sources, on_progress, token);
     let folder = format!("{}/{}/Inputs/{}", destination.farm_id, destination.queue_id, uuid::Uuid::new_v4().simple());
     block_on(async {
@@ -262,7 +262,7 @@ pub fn upload_snapshot(
     on_progress: OnProgress<'_>,
     token: &CancellationToken,
 ) -> Result<Statistics> {
-    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix);
+    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
     let sources = [Source { root, manifest }];
     let tracker = tracker_for(&sources, on_progress, token);
     block_on(async {
@@ -333,10 +333,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(access: &S3Access, bucket: &str, root_prefix: &str) -> Self {
+    pub(crate) fn new(access: &S3Access, bucket: &str, root_prefix: &str) -> Result<Self> {
         let prefix = root_prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { bucket: Arc::new(Bucket::new(access, bucket)), prefix }
+        Ok(Self { bucket: Arc::new(Bucket::new(access, bucket)?), prefix })
     }
 
     /// Prefix of all objects.

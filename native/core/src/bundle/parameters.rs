@@ -1,12 +1,14 @@
 //! Parameter definitions and values: checks, merging of queue and bundle, and what they become in a request.
 //!
-//! A parameter is the JSON object of its definition in OpenJD's own words, with a `value` member once it has one. An object
-//! of `name` and `value` alone is a value whose definition lies elsewhere.
+//! A parameter is the JSON object of its definition in OpenJD's own words, with a `value` member once it has one. An
+//! object of `name` and `value` alone is a value whose definition lies elsewhere.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::absolute;
 use crate::error::{CoreError, Result};
 
 /// One parameter.
@@ -116,7 +118,7 @@ impl Check<'_> {
             };
             if !fitting.contains(&control) {
                 return Err(self.refuse(format!(
-                    "has the control {control}, which does not fit its type {kind}; use one of {}",
+                    "has the control {control:?}, which does not fit its type {kind}; use one of {}",
                     fitting.join(", ")
                 )));
             }
@@ -267,8 +269,8 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
         let Some(known) = merged.iter_mut().find(|known| text(known, "name") == name) else {
             if is_bare(parameter) && !name.contains(':') {
                 return Err(CoreError::Bundle(format!(
-                    "The bundle gives a value for the parameter {name:?}, which neither its template nor an environment of the \
-                     queue defines. Correct the name, or remove the value from parameter_values."
+                    "The bundle gives a value for the parameter {name:?}, which neither its template nor an \
+                     environment of the queue defines. Correct the name, or remove the value from parameter_values."
                 )));
             }
             merged.push(parameter.clone());
@@ -283,8 +285,8 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
         let different = differences(known, parameter);
         if !different.is_empty() {
             return Err(CoreError::Bundle(format!(
-                "The template and an environment of the queue define the parameter {name:?} differently in: {}. Make the \
-                 definitions equal, or rename the parameter.",
+                "The template and an environment of the queue define the parameter {name:?} differently in: {}. Make \
+                 the definitions equal, or rename the parameter.",
                 different.join(", ")
             )));
         }
@@ -293,6 +295,59 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
         }
     }
     Ok(merged)
+}
+
+/// Puts the values of the caller in, and holds every value to its definition. Relative paths lie in `current_dir`.
+pub fn apply(parameters: &mut Vec<Parameter>, given: &[(String, Value)], current_dir: &Path) -> Result<()> {
+    for (name, value) in given {
+        match parameters.iter_mut().find(|parameter| text(parameter, "name") == name) {
+            Some(parameter) => {
+                if let Some(value) = given_value(parameter, value, current_dir)? {
+                    parameter.insert("value".into(), value);
+                }
+            }
+            None if name.contains(':') => {
+                parameters.push(Map::from_iter([
+                    ("name".to_owned(), name.clone().into()),
+                    ("value".to_owned(), value.clone()),
+                ]));
+            }
+            None => {
+                return Err(CoreError::Bundle(format!(
+                    "There is no parameter {name:?} in the template or in an environment of the queue. Correct the \
+                     name."
+                )));
+            }
+        }
+    }
+    let typed = || parameters.iter().filter(|parameter| !is_bare(parameter));
+    let empty: Vec<&str> = typed()
+        .filter(|parameter| !parameter.contains_key("value") && !parameter.contains_key("default"))
+        .map(|parameter| text(parameter, "name"))
+        .collect();
+    if !empty.is_empty() {
+        return Err(CoreError::Bundle(format!(
+            "These job parameters have neither a value nor a default: {}. Give them in the bundle's parameter_values, \
+             or with the submission.",
+            empty.join(", ")
+        )));
+    }
+    for parameter in parameters.iter_mut().filter(|parameter| !is_bare(parameter)) {
+        if let Some(value) = parameter.get("value") {
+            let value = coerce(parameter, value)?;
+            parameter.insert("value".into(), value);
+        }
+    }
+    Ok(())
+}
+
+fn given_value(parameter: &Parameter, value: &Value, current_dir: &Path) -> Result<Option<Value>> {
+    if text(parameter, "type") != "PATH" || parameter.contains_key("allowedValues") {
+        return Ok(Some(value.clone()));
+    }
+    let Value::String(path) = coerce(parameter, value)? else { return Ok(None) };
+    // An empty path is how a dialog says that nothing was chosen.
+    Ok((!path.is_empty()).then(|| absolute(Path::new(&path), current_dir).to_string_lossy().into()))
 }
 
 /// Members of `CreateJob` that a bundle may set as `deadline:<member>`.

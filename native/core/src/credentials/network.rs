@@ -1,7 +1,7 @@
 //! How bytes reach a service: name resolution, TLS, proxies.
 //!
-//! `localhost` and every name below it are loopback (RFC 6761), which many systems' resolvers do not know. Loopback is never
-//! reached through a proxy. Certificates of the system are loaded only where TLS can be needed.
+//! `localhost` and every name below it are loopback (RFC 6761), which many systems' resolvers do not know. Loopback is
+//! never reached through a proxy. Certificates of the system are loaded only where TLS can be needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -94,7 +94,8 @@ struct Plan {
 }
 
 impl Plan {
-    // A plain connector takes no resolver, so that `http://` too goes through the TLS builder, with an empty trust store.
+    // A plain connector takes no resolver, so that `http://` too goes through the TLS builder, with an empty trust
+    // store.
     fn connector(&self, builder: aws_smithy_http_client::ConnectorBuilder) -> Connector {
         builder
             .proxy_config(self.proxy.clone())

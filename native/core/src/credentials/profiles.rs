@@ -96,8 +96,8 @@ impl AwsProfile {
             )));
         }
         Err(CoreError::Config(format!(
-            "The AWS profile {name:?} (setting defaults.aws_profile_name in {}) is in neither of the AWS files {} and {}. Add \
-             the profile there, or set defaults.aws_profile_name to another one.",
+            "The AWS profile {name:?} (setting defaults.aws_profile_name in {}) is in neither of the AWS files {} and \
+             {}. Add the profile there, or set defaults.aws_profile_name to another one.",
             config.path().display(),
             self.file("AWS_CONFIG_FILE", "~/.aws/config"),
             self.file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),

@@ -126,10 +126,23 @@ enum Kind {
 /// Every operation that is served; all others are refused by name.
 fn kind(operation: &str) -> Option<Kind> {
     Some(match operation {
-        "ListBuckets" | "HeadBucket" | "GetBucketLocation" | "ListObjects" | "ListObjectsV2" | "ListMultipartUploads"
-        | "GetObject" | "HeadObject" | "ListParts" => Kind::Read,
-        "PutObject" | "CopyObject" | "DeleteObject" | "DeleteObjects" | "CreateMultipartUpload" | "UploadPart"
-        | "CompleteMultipartUpload" | "AbortMultipartUpload" => Kind::Write,
+        "ListBuckets"
+        | "HeadBucket"
+        | "GetBucketLocation"
+        | "ListObjects"
+        | "ListObjectsV2"
+        | "ListMultipartUploads"
+        | "GetObject"
+        | "HeadObject"
+        | "ListParts" => Kind::Read,
+        "PutObject"
+        | "CopyObject"
+        | "DeleteObject"
+        | "DeleteObjects"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "CompleteMultipartUpload"
+        | "AbortMultipartUpload" => Kind::Write,
         _ => return None,
     })
 }
@@ -152,7 +165,11 @@ impl S3Access for Keys {
         }
         let key = self.get(&credentials.access_key)?;
         if is_expired(&key, 0.0) {
-            return Err(s3_error!(ExpiredToken, "The access key {} has expired. Ask for a new one.", credentials.access_key));
+            return Err(s3_error!(
+                ExpiredToken,
+                "The access key {} has expired. Ask for a new one.",
+                credentials.access_key
+            ));
         }
         let from_query = parameter(query, "X-Amz-Security-Token");
         let token = header("x-amz-security-token").or(from_query.as_deref());

@@ -121,7 +121,8 @@ pub(super) fn claims(
     checksum: Option<Stored>,
 ) -> S3Result<Claims> {
     let length = length.and_then(|length| u64::try_from(length).ok());
-    let length = length.ok_or_else(|| s3_error!(MissingContentLength, "You must provide the Content-Length HTTP header."))?;
+    let length =
+        length.ok_or_else(|| s3_error!(MissingContentLength, "You must provide the Content-Length HTTP header."))?;
     let trailers = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
     let trailer = trailers.flat_map(|value| value.split(',')).find_map(Algorithm::from_header);
     if let (Some(checksum), Some(_)) = (&checksum, trailer) {
@@ -141,7 +142,10 @@ pub(super) fn condition(if_match: Option<ETagCondition>, if_none_match: Option<E
         (None, Some(ETagCondition::Any)) => Ok(Condition::Absent),
         (Some(ETagCondition::Any), None) => Ok(Condition::Matches("*".into())),
         (Some(ETagCondition::ETag(etag)), None) => Ok(Condition::Matches(etag.into_value())),
-        _ => Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented: If-None-Match takes * only.")),
+        _ => Err(s3_error!(
+            NotImplemented,
+            "A header you provided implies functionality that is not implemented: If-None-Match takes * only."
+        )),
     }
 }
 

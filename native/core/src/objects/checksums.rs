@@ -267,7 +267,8 @@ mod tests {
         let whole = vec![7u8; 300_000];
         let (first, second) = whole.split_at(123_456);
         for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
-            let parts = [(digest(algorithm, first), first.len() as u64), (digest(algorithm, second), second.len() as u64)];
+            let parts =
+                [(digest(algorithm, first), first.len() as u64), (digest(algorithm, second), second.len() as u64)];
             let combined = combined(algorithm, parts.iter().map(|(value, size)| (value.as_str(), *size)));
             assert_eq!(combined.map(|stored| stored.value), Some(digest(algorithm, &whole)));
         }

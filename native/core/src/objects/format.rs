@@ -79,7 +79,8 @@ pub(super) fn footer(description: &Description) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     serde_json::to_writer(&mut bytes, description)?;
     let length = u32::try_from(bytes.len()).ok().filter(|&length| length as usize <= DESCRIPTION_LIMIT);
-    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the object's metadata is too long"))?;
+    let length =
+        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the object's metadata is too long"))?;
     bytes.extend(length.to_le_bytes());
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend(description.size.to_le_bytes());

@@ -172,8 +172,8 @@ fn children(store: &Store, folder: &Path) -> io::Result<Arc<Vec<Child>>> {
 fn read_folder(folder: &Path, start: &[u8], children: &mut Vec<Child>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        // Emptied and removed since its parent was read.
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Emptied and removed since its parent was read, or no folder of ours.
+        Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         Err(err) => return Err(err),
     };
     for entry in entries {

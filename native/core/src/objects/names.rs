@@ -86,7 +86,9 @@ fn guard(text: &mut String, start: usize) {
     let name = &text[start..];
     let stem = name.split('.').next().unwrap_or_default();
     let reserved = matches!(stem, "con" | "prn" | "aux" | "nul")
-        || (stem.len() == 4 && (stem.starts_with("com") || stem.starts_with("lpt")) && stem.as_bytes()[3].is_ascii_digit());
+        || (stem.len() == 4
+            && (stem.starts_with("com") || stem.starts_with("lpt"))
+            && stem.as_bytes()[3].is_ascii_digit());
     if reserved {
         let rest = name[1..].to_owned();
         let first = name.as_bytes()[0];
@@ -114,9 +116,11 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
             let [high, low, tail @ ..] = tail else { return None };
             bytes.push(digit(*high)? << 4 | digit(*low)?);
             rest = tail;
-        } else {
+        } else if matches!(first, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.') {
             bytes.push(*first);
             rest = tail;
+        } else {
+            return None;
         }
     }
     (!bytes.is_empty()).then_some(bytes)
@@ -173,11 +177,19 @@ mod tests {
     fn every_key_comes_back() {
         let long = "é".repeat(500);
         let plain = "x".repeat(1000);
-        for key in ["a", "a=", "a%2f", "a%", "%_", "%-", "con", "NUL.txt", "lpt1.a/aux", "ключ/鍵 🎬", &long, &plain] {
+        for key in ["a", "a=", "a%2f", "a%", "%_", "%-", "con", "NUL.txt", "lpt1.a/aux", "ключ/鍵 🎬", &long, &plain]
+        {
             let path = path(key);
             assert_eq!(key_of(&path), key);
             assert!(path.split('/').all(|name| name.len() <= 143), "{path:?}");
             assert_eq!(path, path.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn names_that_no_key_makes_are_passed_over() {
+        for name in ["", "=", "Thumbs.db", "a b", "%", "%4", "%4g", "%4A", "é="] {
+            assert_eq!(parse(name), None, "{name:?}");
         }
     }
 

@@ -75,9 +75,12 @@ impl ObjectStore {
                 "The object store cannot listen on {address}: the port is in use. \
                  Stop the program that uses it, or choose another port (0 takes any free one)."
             )),
-            _ => CoreError::ObjectStore(format!("The object store cannot listen on {address}: {err}. Choose another port.")),
+            _ => CoreError::ObjectStore(format!(
+                "The object store cannot listen on {address}: {err}. Choose another port."
+            )),
         })?;
-        let failed = |err: std::io::Error| CoreError::ObjectStore(format!("The object store cannot start: {err}. Try again."));
+        let failed =
+            |err: std::io::Error| CoreError::ObjectStore(format!("The object store cannot start: {err}. Try again."));
         let address = listener.local_addr().map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let store = Arc::new(Store::open(&self.root)?);
@@ -177,7 +180,9 @@ fn loopback(host: &str, port: u16) -> Result<SocketAddr> {
     let addresses = (host, port).to_socket_addrs();
     let address = addresses.ok().and_then(|mut addresses| addresses.find(|address| is_loopback(address.ip())));
     address.ok_or_else(|| {
-        CoreError::ObjectStore(format!("The object store listens on loopback only, and {host:?} is not: use 127.0.0.1."))
+        CoreError::ObjectStore(format!(
+            "The object store listens on loopback only, and {host:?} is not: use 127.0.0.1."
+        ))
     })
 }
 

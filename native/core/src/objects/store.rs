@@ -179,7 +179,13 @@ impl Store {
     }
 
     /// Makes a staged file, complete with its footer, the object; false when the condition does not hold.
-    pub(super) fn publish(&self, mut staged: Staged, bucket: &str, key: &str, condition: &Condition) -> io::Result<bool> {
+    pub(super) fn publish(
+        &self,
+        mut staged: Staged,
+        bucket: &str,
+        key: &str,
+        condition: &Condition,
+    ) -> io::Result<bool> {
         let done = self.publish_file(&staged.path, bucket, key, condition)?;
         staged.published = done;
         Ok(done)
@@ -259,8 +265,9 @@ impl Store {
     pub(super) fn set_aside(&self, bucket: &str, description: &Description) {
         let path = names::object_path(&self.bucket_folder(bucket), &description.key);
         let _guard = self.stripe(bucket, &description.key);
-        let same = open_file(&path)
-            .is_ok_and(|found| found.is_some_and(|(_, now)| now.modified == description.modified && now.crc64 == description.crc64));
+        let same = open_file(&path).is_ok_and(|found| {
+            found.is_some_and(|(_, now)| now.modified == description.modified && now.crc64 == description.crc64)
+        });
         if same {
             let name = format!("{}-{}", description.modified, self.counter.fetch_add(1, Ordering::Relaxed));
             let _ = fs::rename(&path, self.damaged.join(name));

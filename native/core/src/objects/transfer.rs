@@ -59,7 +59,8 @@ pub(super) async fn receive<S: Sink>(
     gather: bool,
     sink: impl FnOnce() -> S3Result<S>,
 ) -> S3Result<(Received, Option<S>)> {
-    if let Some(claimed) = claims.checksum.as_ref().filter(|claimed| !is_well_formed(claimed.algorithm, &claimed.value)) {
+    if let Some(claimed) = claims.checksum.as_ref().filter(|claimed| !is_well_formed(claimed.algorithm, &claimed.value))
+    {
         return Err(s3_error!(InvalidRequest, "Value for {} header is invalid.", claimed.algorithm.header()));
     }
     let algorithm = claims.checksum.as_ref().map(|claimed| claimed.algorithm).or(claims.trailer).or(claims.wanted);
@@ -95,7 +96,10 @@ fn verify(claims: &Claims, trailers: Option<&TrailingHeaders>, digested: &Digest
     if let (Some(claimed), Some(found)) = (&claims.md5, digested.md5) {
         let found = base64::engine::general_purpose::STANDARD.encode(found);
         if *claimed != found {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified ({claimed}) did not match what we received ({found})."));
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified ({claimed}) did not match what we received ({found})."
+            ));
         }
     }
     let Some(found) = &digested.named else { return Ok(()) };
@@ -160,7 +164,11 @@ pub(super) fn io_error(root: &std::path::Path, err: &io::Error) -> S3Error {
         }
         io::ErrorKind::InvalidFilename => return s3_error!(KeyTooLongError, "Your key is too long."),
         _ => {
-            return s3_error!(InternalError, "The object store in {} failed: {err}. See the farm's log.", root.display());
+            return s3_error!(
+                InternalError,
+                "The object store in {} failed: {err}. See the farm's log.",
+                root.display()
+            );
         }
     };
     let mut answer = S3Error::with_message(

@@ -228,7 +228,8 @@ impl Uploads {
             return Err(Refusal::Checksum { expected: wanted.value.clone(), found: checksum.value });
         }
         let first = parts.first().map_or(0, |part| part.size);
-        let even = parts[..parts.len() - 1].iter().all(|part| part.size == first) && parts[parts.len() - 1].size <= first;
+        let even =
+            parts[..parts.len() - 1].iter().all(|part| part.size == first) && parts[parts.len() - 1].size <= first;
         let description = Description {
             key: upload.key.clone(),
             size,
@@ -236,7 +237,10 @@ impl Uploads {
             crc64,
             modified: now(),
             checksum: Some(checksum),
-            parts: Some(Parts { count: u32::try_from(parts.len()).unwrap_or(u32::MAX), stride: if even { first } else { 0 } }),
+            parts: Some(Parts {
+                count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+                stride: if even { first } else { 0 },
+            }),
             upload: Some(upload.id.clone()),
             headers: upload.headers.clone(),
             metadata: upload.metadata.clone(),
@@ -311,7 +315,8 @@ impl State {
         let has_body = folder.join("body").exists();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let is_record = path.extension().is_some_and(|extension| extension == "json") && !path.ends_with("upload.json");
+            let is_record =
+                path.extension().is_some_and(|extension| extension == "json") && !path.ends_with("upload.json");
             if !is_record {
                 continue;
             }
@@ -423,11 +428,11 @@ impl Drop for PartWriter {
 }
 
 fn chosen(plan: &Plan, named: &[Named]) -> Result<Vec<PartRecord>, Refusal> {
+    if !named.is_sorted_by(|before, name| before.number < name.number) {
+        return Err(Refusal::Order);
+    }
     let mut parts: Vec<PartRecord> = Vec::with_capacity(named.len());
     for (index, name) in named.iter().enumerate() {
-        if parts.last().is_some_and(|before| before.number >= name.number) {
-            return Err(Refusal::Order);
-        }
         let part = plan.parts.get(&name.number).ok_or(Refusal::Part(name.number))?;
         let other_etag = name.etag.as_ref().is_some_and(|etag| *etag != part.etag);
         let other_checksum = name.checksum.as_ref().is_some_and(|checksum| {

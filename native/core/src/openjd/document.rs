@@ -169,7 +169,10 @@ impl Repair {
     }
 
     fn stand_in_above(&self, written: &[Place]) -> Option<Vec<Place>> {
-        (1..=written.len()).map(|depth| &written[..depth]).find(|part| self.stand_ins.contains_key(*part)).map(Vec::from)
+        (1..=written.len())
+            .map(|depth| &written[..depth])
+            .find(|part| self.stand_ins.contains_key(*part))
+            .map(Vec::from)
     }
 
     /// Puts the next kind of stand-in at `places`; with none left, takes the parent out.

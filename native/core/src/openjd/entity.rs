@@ -9,14 +9,22 @@ use openjd_model::types::JobParameterValues;
 use serde_json::{Value, json};
 
 use super::job::{Environment, Step};
-use super::template::{self, ENVIRONMENT_VERSION, EnvironmentTemplate, JOB_TEMPLATE_VERSION, JobTemplate, model_findings, template_error};
+use super::template::{
+    self, ENVIRONMENT_VERSION, EnvironmentTemplate, JOB_TEMPLATE_VERSION, JobTemplate, model_findings, template_error,
+};
 use crate::error::{CoreError, Finding, Result};
 
 /// A step from `stepDetails.template`, the parameters of its job put in.
 ///
 /// `extensions` are the job's; `None` allows all of [`template::EXTENSIONS`]. `schema_version` is `stepDetails.schemaVersion`.
 /// Findings have their paths in the step's template.
-pub fn step(template: &Value, parameters: &JobParameterValues, schema_version: &str, extensions: Option<&[String]>, job_name: Option<&str>) -> Result<Step> {
+pub fn step(
+    template: &Value,
+    parameters: &JobParameterValues,
+    schema_version: &str,
+    extensions: Option<&[String]>,
+    job_name: Option<&str>,
+) -> Result<Step> {
     known_version(schema_version, &[JOB_TEMPLATE_VERSION])?;
     let name = template.get("name").and_then(Value::as_str).unwrap_or_default();
     let what = format!("The template of the step '{name}' is not valid");
@@ -39,19 +47,26 @@ pub fn step(template: &Value, parameters: &JobParameterValues, schema_version: &
     }
     let profile = Arc::new(decoded.profile());
     let context = openjd_model::ValidationContext::from_profile((*profile).clone());
-    let job = openjd_model::create_job(&model, parameters, &context).map_err(|err| template_error(&what, model_findings(err, &[])))?;
+    let job = openjd_model::create_job(&model, parameters, &context)
+        .map_err(|err| template_error(&what, model_findings(err, &[])))?;
     Step::new(&job.steps[0], &profile)
 }
 
 /// An environment from `environmentDetails.template`, the parameters of its job put in.
-pub fn environment(template: &Value, parameters: &JobParameterValues, schema_version: &str, extensions: Option<&[String]>) -> Result<Environment> {
+pub fn environment(
+    template: &Value,
+    parameters: &JobParameterValues,
+    schema_version: &str,
+    extensions: Option<&[String]>,
+) -> Result<Environment> {
     known_version(schema_version, &[JOB_TEMPLATE_VERSION, ENVIRONMENT_VERSION])?;
     let name = template.get("name").and_then(Value::as_str).unwrap_or_default();
     let what = format!("The template of the environment '{name}' is not valid");
     let mut document = json!({ "specificationVersion": ENVIRONMENT_VERSION, "environment": template });
     declare(&mut document, parameters, extensions);
-    let decoded = EnvironmentTemplate::decode(&document).map_err(|err| within(err, "environment", &what))?;
-    let symbols = openjd_model::build_symbol_table(parameters).map_err(|err| template_error(&what, model_findings(err, &[])))?;
+    let decoded = EnvironmentTemplate::decode(document).map_err(|err| within(err, "environment", &what))?;
+    let symbols =
+        openjd_model::build_symbol_table(parameters).map_err(|err| template_error(&what, model_findings(err, &[])))?;
     let model = openjd_model::convert_environment_with_symtab(&decoded.model.environment, Some(&symbols));
     let extensions = decoded.model.extensions.iter().flatten().filter_map(|name| name.as_str().parse().ok()).collect();
     let profile = openjd_model::ModelProfile::current().with_extensions(extensions);
@@ -62,7 +77,10 @@ fn known_version(version: &str, known: &[&str]) -> Result<()> {
     if known.contains(&version) {
         return Ok(());
     }
-    Err(CoreError::Session(format!("The schema version '{version}' is not supported. Supported: {}.", known.join(", "))))
+    Err(CoreError::Session(format!(
+        "The schema version '{version}' is not supported. Supported: {}.",
+        known.join(", ")
+    )))
 }
 
 fn declare(document: &mut Value, parameters: &JobParameterValues, extensions: Option<&[String]>) {

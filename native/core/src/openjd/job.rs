@@ -80,7 +80,8 @@ pub fn create_job(
     for (name, value) in values {
         inputs.insert(name.clone(), values::input_value(name, value)?);
     }
-    let environment_models: Vec<_> = queue_environments.iter().map(|environment| (*environment.model).clone()).collect();
+    let environment_models: Vec<_> =
+        queue_environments.iter().map(|environment| (*environment.model).clone()).collect();
     let options = PathParameterOptions {
         job_template_dir: paths.job_template_dir.as_deref().unwrap_or_default(),
         current_working_dir: paths.current_dir.as_deref().unwrap_or_default(),
@@ -88,17 +89,24 @@ pub fn create_job(
         allow_template_dir_walk_up: paths.job_template_dir.is_none(),
         allow_uri_path_values: true,
     };
-    let values_error = |err| template_error("The job cannot be created from these parameter values", model_findings(err, &[]));
-    let values = openjd_model::preprocess_job_parameters(&template.model, &inputs, &environment_models, &options).map_err(values_error)?;
+    let values_error =
+        |err| template_error("The job cannot be created from these parameter values", model_findings(err, &[]));
+    let values = openjd_model::preprocess_job_parameters(&template.model, &inputs, &environment_models, &options)
+        .map_err(values_error)?;
     let profile = Arc::new(template.profile());
     let context = openjd_model::ValidationContext::from_profile((*profile).clone());
     let model = openjd_model::create_job(&template.model, &values, &context).map_err(values_error)?;
     let mut symbols = openjd_model::build_symbol_table(&values).map_err(values_error)?;
-    symbols.set("Job.Name", openjd_expr::ExprValue::String(model.name.clone())).map_err(|err| values_error(err.into()))?;
-    let environment = |model: openjd_model::job::Environment| Environment { model: Arc::new(model), profile: Arc::clone(&profile) };
+    symbols
+        .set("Job.Name", openjd_expr::ExprValue::String(model.name.clone()))
+        .map_err(|err| values_error(err.into()))?;
+    let environment =
+        |model: openjd_model::job::Environment| Environment { model: Arc::new(model), profile: Arc::clone(&profile) };
     let queue_environments = queue_environments
         .iter()
-        .map(|template| environment(openjd_model::convert_environment_with_symtab(&template.model.environment, Some(&symbols))))
+        .map(|template| {
+            environment(openjd_model::convert_environment_with_symtab(&template.model.environment, Some(&symbols)))
+        })
         .collect();
     let job_environments = model.job_environments.iter().flatten().cloned().map(environment).collect();
     let steps = model.steps.iter().map(|step| Step::new(step, &profile)).collect::<Result<_>>()?;
@@ -176,7 +184,8 @@ impl Step {
             profile: Arc::clone(profile),
         };
         let environments = model.step_environments.iter().flatten().cloned();
-        let environments = environments.map(|model| Environment { model: Arc::new(model), profile: Arc::clone(profile) }).collect();
+        let environments =
+            environments.map(|model| Environment { model: Arc::new(model), profile: Arc::clone(profile) }).collect();
         let space = Arc::new(ParameterSpace::new(model.parameter_space.clone())?);
         Ok(Self { model: Arc::new(model.clone()), script, environments, space })
     }
@@ -221,7 +230,10 @@ impl Step {
         let dependencies: Vec<Value> = self.dependencies().iter().map(|name| json!({"dependsOn": name})).collect();
         map.insert("dependencies".into(), Value::Array(dependencies));
         map.insert("hostRequirements".into(), self.host_requirements_json());
-        map.insert("stepEnvironments".into(), Value::Array(self.environments.iter().map(Environment::to_json).collect()));
+        map.insert(
+            "stepEnvironments".into(),
+            Value::Array(self.environments.iter().map(Environment::to_json).collect()),
+        );
         map.insert("parameterSpace".into(), self.space.to_json());
         map.insert("script".into(), self.script.to_json());
         map.retain(|_, value| !value.is_null());
@@ -265,7 +277,9 @@ fn template_shape(value: Value) -> Value {
             let entries = map.into_iter().filter(|(_, value)| !value.is_null());
             Value::Object(
                 entries
-                    .map(|(key, value)| (if is_file && key == "fileType" { "type".into() } else { key }, template_shape(value)))
+                    .map(|(key, value)| {
+                        (if is_file && key == "fileType" { "type".into() } else { key }, template_shape(value))
+                    })
                     .collect(),
             )
         }

@@ -8,5 +8,6 @@ pub mod document;
 pub mod entity;
 pub mod job;
 pub mod parameter_space;
+pub mod sessions;
 pub mod template;
 pub mod values;

@@ -55,7 +55,9 @@ impl ParameterSpace {
             return Ok(Self { definition: None, factors: Vec::new(), adaptive: None, task_count: 1, len: 1 });
         };
         let adaptive = space.task_parameter_definitions.iter().find_map(|(name, parameter)| match parameter {
-            TaskParameter::ChunkInt { range, chunks } if chunks.target_runtime_seconds.is_some_and(|seconds| seconds > 0) => {
+            TaskParameter::ChunkInt { range, chunks }
+                if chunks.target_runtime_seconds.is_some_and(|seconds| seconds > 0) =>
+            {
                 Some(Adaptive { name: name.clone(), values: Values::new(range), chunks: chunks.clone() })
             }
             _ => None,
@@ -69,7 +71,8 @@ impl ParameterSpace {
             factors.push(Factor::new(&space, expression)?);
         }
         let overflow = || too_large();
-        let outer = factors.iter().try_fold(1u64, |product, factor| product.checked_mul(factor.len())).ok_or_else(overflow)?;
+        let outer =
+            factors.iter().try_fold(1u64, |product, factor| product.checked_mul(factor.len())).ok_or_else(overflow)?;
         let task_count = match &adaptive {
             Some(adaptive) => outer.checked_mul(adaptive.values.len()).ok_or_else(overflow)?,
             None => {
@@ -119,7 +122,10 @@ impl ParameterSpace {
 
     /// `targetRuntimeSeconds` of the chunked parameter, 0 counting as none.
     pub fn target_runtime_seconds(&self) -> Option<u64> {
-        self.chunks().and_then(|(_, chunks)| chunks.target_runtime_seconds).filter(|seconds| *seconds > 0).map(|seconds| seconds as u64)
+        self.chunks()
+            .and_then(|(_, chunks)| chunks.target_runtime_seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| seconds as u64)
     }
 
     /// `CONTIGUOUS` or `NONCONTIGUOUS`, if a parameter is chunked.
@@ -176,7 +182,11 @@ impl ParameterSpace {
             values.push(value);
         }
         let count = values.len() as u64;
-        let range = if contiguous { contiguous_range(values[0], values[values.len() - 1]) } else { RangeExpr::from_values(values).ok()? };
+        let range = if contiguous {
+            contiguous_range(values[0], values[values.len() - 1])
+        } else {
+            RangeExpr::from_values(values).ok()?
+        };
         parameters.insert(adaptive.name.clone(), chunk_value(range));
         Some(Chunk { parameters: self.in_order(parameters), count })
     }
@@ -197,7 +207,8 @@ impl ParameterSpace {
     /// The definition with all format strings resolved, as in a template.
     pub fn to_json(&self) -> Value {
         let Some(space) = &self.definition else { return Value::Null };
-        let definitions: Vec<Value> = space.task_parameter_definitions.iter().map(|(name, parameter)| definition_json(name, parameter)).collect();
+        let definitions: Vec<Value> =
+            space.task_parameter_definitions.iter().map(|(name, parameter)| definition_json(name, parameter)).collect();
         let mut map = Map::new();
         map.insert("taskParameterDefinitions".into(), Value::Array(definitions));
         if let Some(combination) = &space.combination {
@@ -244,10 +255,13 @@ impl Factor {
             let runs = Runs::new(range, (chunks.default_task_count as u64).max(1));
             return Ok(Self::Contiguous { name: expression.to_string(), runs });
         }
-        let named: Vec<&str> = expression.split(['(', ')', '*', ',', ' ', '\t', '\n']).filter(|name| !name.is_empty()).collect();
+        let named: Vec<&str> =
+            expression.split(['(', ')', '*', ',', ' ', '\t', '\n']).filter(|name| !name.is_empty()).collect();
         let definitions = space.task_parameter_definitions.iter().filter(|(name, _)| named.contains(&name.as_str()));
         let part = StepParameterSpace {
-            task_parameter_definitions: definitions.map(|(name, parameter)| (name.clone(), parameter.clone())).collect(),
+            task_parameter_definitions: definitions
+                .map(|(name, parameter)| (name.clone(), parameter.clone()))
+                .collect(),
             combination: Some(expression.to_string()),
         };
         let iterator = StepParameterSpaceIterator::new(&part)

@@ -83,15 +83,26 @@ impl JobTemplate {
 #[derive(Debug, Clone)]
 pub struct EnvironmentTemplate {
     pub(super) model: Arc<openjd_model::template::EnvironmentTemplate>,
+    document: Arc<Value>,
 }
 
 impl EnvironmentTemplate {
     /// Decodes a document; every finding comes out in one [`CoreError::Template`].
-    pub fn decode(document: &Value) -> Result<Self> {
-        match decode_environment(document) {
-            Ok(model) => Ok(Self { model: Arc::new(model) }),
+    pub fn decode(document: Value) -> Result<Self> {
+        match decode_environment(&document) {
+            Ok(model) => Ok(Self { model: Arc::new(model), document: Arc::new(document) }),
             Err(findings) => Err(template_error("The environment template is not valid", findings)),
         }
+    }
+
+    /// The document as it was given.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// Name of the environment.
+    pub fn name(&self) -> &str {
+        &self.model.environment.name
     }
 }
 
@@ -157,7 +168,10 @@ fn check_version(document: &Value, kind: TemplateKind) -> Result<(), Vec<Finding
     match document.get("specificationVersion") {
         None => Err(finding(
             "",
-            format!("missing field `specificationVersion`; for {} {noun} write `specificationVersion: {wanted}`", article(noun)),
+            format!(
+                "missing field `specificationVersion`; for {} {noun} write `specificationVersion: {wanted}`",
+                article(noun)
+            ),
         )),
         Some(Value::String(version)) if version == wanted => Ok(()),
         Some(other) => {
@@ -167,7 +181,10 @@ fn check_version(document: &Value, kind: TemplateKind) -> Result<(), Vec<Finding
                 (TemplateKind::Environment, JOB_TEMPLATE_VERSION) => " (this is a job template)",
                 _ => "",
             };
-            Err(finding("specificationVersion", format!("`{shown}` is not known for {} {noun}{other_kind}; write `{wanted}`", article(noun))))
+            Err(finding(
+                "specificationVersion",
+                format!("`{shown}` is not known for {} {noun}{other_kind}; write `{wanted}`", article(noun)),
+            ))
         }
     }
 }
@@ -186,7 +203,7 @@ pub(super) fn model_findings(err: ModelError, extensions: &[String]) -> Vec<Find
             .collect(),
         // The job's own checks join their sentences by newlines.
         ModelError::DecodeValidation(text) | ModelError::Compatibility(text) => {
-            text.lines().map(|line| Finding { path: parameter_path(line), message: line.to_string() }).collect()
+            text.lines().map(parameter_finding).collect()
         }
         other => vec![Finding { path: String::new(), message: other.to_string() }],
     }
@@ -213,7 +230,11 @@ fn explain(message: String, extensions: &[String]) -> String {
     format!("Unsupported extension names: {}. Supported are {}.", unknown.join(", "), known.join(", "))
 }
 
-/// The parameter that a sentence of the job's checks speaks about.
-fn parameter_path(line: &str) -> String {
-    line.strip_prefix("Parameter '").and_then(|rest| rest.split('\'').next()).unwrap_or_default().to_string()
+/// A sentence of the job's checks; those about one parameter begin with ``Parameter 'NAME': ``.
+fn parameter_finding(line: &str) -> Finding {
+    let about = line.strip_prefix("Parameter '").and_then(|rest| rest.split_once("': "));
+    match about {
+        Some((name, message)) => Finding { path: name.to_string(), message: message.to_string() },
+        None => Finding { path: String::new(), message: line.to_string() },
+    }
 }

@@ -61,7 +61,8 @@ pub fn job_parameters(values: &Value) -> Result<JobParameterValues> {
         .map(|(name, type_name, value)| {
             let param_type = JobParameterType::from_spec_str(type_name)
                 .ok_or_else(|| unknown_type("job parameter", name, type_name))?;
-            let value = typed(value, &param_type.expr_type()).map_err(|reason| bad_value("job parameter", name, type_name, value, &reason))?;
+            let value = typed(value, &param_type.expr_type())
+                .map_err(|reason| bad_value("job parameter", name, type_name, value, &reason))?;
             Ok((name.clone(), JobParameterValue { param_type, value }))
         })
         .collect()
@@ -73,7 +74,8 @@ pub fn task_parameters(values: &Value) -> Result<TaskParameterSet> {
         .map(|(name, type_name, value)| {
             let param_type = TaskParameterType::from_spec_str(type_name)
                 .ok_or_else(|| unknown_type("task parameter", name, type_name))?;
-            let value = typed(value, &param_type.expr_type()).map_err(|reason| bad_value("task parameter", name, type_name, value, &reason))?;
+            let value = typed(value, &param_type.expr_type())
+                .map_err(|reason| bad_value("task parameter", name, type_name, value, &reason))?;
             Ok((name.clone(), TaskParameterValue { param_type, value }))
         })
         .collect()
@@ -84,7 +86,8 @@ pub fn task_parameters_json(parameters: &TaskParameterSet) -> Value {
     let map: Map<String, Value> = parameters
         .iter()
         .map(|(name, parameter)| {
-            let value = json!({"type": parameter.param_type.as_spec_str(), "value": parameter.value.to_display_string()});
+            let value =
+                json!({"type": parameter.param_type.as_spec_str(), "value": parameter.value.to_display_string()});
             (name.clone(), value)
         })
         .collect();

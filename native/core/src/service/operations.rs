@@ -32,7 +32,11 @@ macro_rules! drain {
             if token.is_some() && token == next {
                 return Err(service_error_text(
                     $operation,
-                    format!("{} gave the same page of {} twice. Report this to whoever runs the farm.", $service.place(), $operation),
+                    format!(
+                        "{} gave the same page of {} twice. Report this to whoever runs the farm.",
+                        $service.place(),
+                        $operation
+                    ),
                 ));
             }
             match token {

@@ -64,8 +64,10 @@ impl QueueRole {
     }
 
     async fn assume(&self) -> Result<Credentials> {
-        let answer = self
-            .service
+        // Uploads ask from a runtime of their own. A connection that is kept alive on another one would never answer
+        // there.
+        let answer = Service::connect(&self.service.target)
+            .await?
             .assume_queue_role(&self.farm_id, &self.queue_id, self.read_only)
             .await
             .map_err(|err| self.explain(err))?;
@@ -76,7 +78,8 @@ impl QueueRole {
             return Err(service_error_text(
                 self.operation(),
                 format!(
-                    "The role of the queue {} gave empty credentials. Ask the farm's administrator whether the queue has a role.",
+                    "The role of the queue {} gave empty credentials. Ask the farm's administrator whether the queue \
+                     has a role.",
                     self.queue_name
                 ),
             ));
@@ -96,14 +99,15 @@ impl QueueRole {
         let message = match code.as_str() {
             "" => message,
             "ThrottlingException" => format!(
-                "Assuming the role of the queue {name} was throttled. Try again in a moment, or have the account's request \
-                 rate raised. {message}"
+                "Assuming the role of the queue {name} was throttled. Try again in a moment, or have the account's \
+                 request rate raised. {message}"
             ),
             "InternalServerErrorException" | "InternalServerException" => {
                 format!("The service failed to assume the role of the queue {name}. Try again in a moment. {message}")
             }
             _ => format!(
-                "Cannot assume the role of the queue {name}. Ask the farm's administrator for access to the queue. {message}"
+                "Cannot assume the role of the queue {name}. Ask the farm's administrator for access to the queue. \
+                 {message}"
             ),
         };
         CoreError::Service { operation, code, status, message }

@@ -1,5 +1,5 @@
-//! The shapes that the Python contract promises for farms, queues and storage profiles: exact members, in a fixed order,
-//! with timestamps as text.
+//! The shapes that the Python contract promises for farms, queues and storage profiles: exact members, in a fixed
+//! order, with timestamps as text.
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;

@@ -187,7 +187,7 @@ fn faults_are_one_clear_sentence() {
         ),
         (
             (500, "InternalError", "Read-only file system (os error 30)"),
-            format!("{start}: the disk of the object store at {endpoint} is read-only. Make it writable and try again."),
+            format!("{start}: the folder of the object store at {endpoint} is read-only. Make it writable and try again."),
         ),
         (
             (403, "AccessDenied", "Access Denied."),

@@ -1,1 +1,0 @@
-//! Contact sheets and image comparison.

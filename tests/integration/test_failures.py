@@ -1,0 +1,106 @@
+"""Tasks that fail, are retried, and are canceled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+SLEEPER = "import sys, time; print('running', flush=True); time.sleep(60)  # {marker}"
+
+
+def runs(farm: Any, job_id: str) -> list[dict[str, Any]]:
+    return [action for action in farm.actions(job_id) if "taskRun" in action["definition"]]
+
+
+def test_a_task_is_retried_as_often_as_the_job_says(farm: Any, templates: Any) -> None:
+    job_id = farm.submit(
+        templates.job("retry", templates.step("Fails", templates.script("import sys; print('oh no'); sys.exit(3)"))),
+        maxRetriesPerTask=2,
+    )
+    job = farm.wait_job(job_id)
+    assert job["taskRunStatus"] == "FAILED"
+    assert job["taskRunStatusCounts"]["FAILED"] == 1
+    actions = runs(farm, job_id)
+    assert [(action["status"], action["processExitCode"]) for action in actions] == [("FAILED", 3)] * 3
+    (step,) = farm.steps(job_id).values()
+    (task,) = farm.tasks(job_id, step["stepId"])
+    assert (task["runStatus"], task["failureRetryCount"]) == ("FAILED", 2)
+    assert farm.log(job_id).splitlines().count("oh no") == 3
+
+
+def test_a_task_that_succeeds_at_its_second_try(farm: Any, templates: Any, tmp_path: Any) -> None:
+    tried = str(tmp_path / "tried")
+    code = f"import pathlib, sys; p = pathlib.Path({tried!r}); old = p.exists(); p.touch(); sys.exit(not old)"
+    job_id = farm.submit(templates.job("second", templates.step("Work", templates.script(code))), maxRetriesPerTask=1)
+    assert farm.wait_job(job_id)["taskRunStatus"] == "SUCCEEDED", farm.output()
+    assert [action["status"] for action in runs(farm, job_id)] == ["FAILED", "SUCCEEDED"]
+
+
+def test_the_failure_limit_ends_the_job(farm: Any, templates: Any) -> None:
+    job_id = farm.submit(
+        templates.job("limit", templates.step("Fails", templates.script("import sys; sys.exit(1)"), frames="1-50")),
+        maxFailedTasksCount=2,
+        maxRetriesPerTask=0,
+    )
+    job = farm.wait_job(job_id)
+    assert job["taskRunStatus"] == "FAILED"
+    counts = job["taskRunStatusCounts"]
+    assert counts["FAILED"] >= 3
+    tried = [action for action in runs(farm, job_id) if action["status"] != "NEVER_ATTEMPTED"]
+    assert len(tried) < 10
+
+
+def test_an_environment_that_fails_is_still_left(farm: Any, templates: Any) -> None:
+    job_id = farm.submit(
+        templates.job(
+            "bad environment",
+            templates.step("Never", templates.script("print('must not run')")),
+            jobEnvironments=[templates.environment("Bad", "import sys; sys.exit(9)", "print('left anyway')")],
+        ),
+        maxRetriesPerTask=0,
+    )
+    assert farm.wait_job(job_id)["taskRunStatus"] == "FAILED"
+    farm.wait(lambda: all(s["lifecycleStatus"] == "ENDED" for s in farm.sessions(job_id)), "the session ends")
+    actions = farm.actions(job_id)
+    statuses = [(next(iter(action["definition"])), action["status"]) for action in actions]
+    assert statuses[0] == ("envEnter", "FAILED")
+    assert ("taskRun", "NEVER_ATTEMPTED") in statuses
+    assert statuses[-1] == ("envExit", "SUCCEEDED")
+    log = farm.log(job_id)
+    assert "left anyway" in log
+    assert "must not run" not in log
+
+
+def test_cancel_in_the_middle_still_leaves_the_environment(
+    farm: Any, templates: Any, marker: str, count_processes: Callable[[str], int]
+) -> None:
+    job_id = farm.submit(
+        templates.job(
+            "cancel",
+            templates.step("Sleep", templates.script(SLEEPER.format(marker=marker)), frames="1-3"),
+            jobEnvironments=[templates.environment("Env", "print('entered')", "print('left in order')")],
+        )
+    )
+    farm.wait(lambda: count_processes(marker) > 0, "a task runs")
+    farm.client().update_job(**farm.queue, jobId=job_id, targetTaskRunStatus="CANCELED")
+    job = farm.wait_job(job_id, 20)
+    assert job["taskRunStatus"] == "CANCELED"
+    farm.wait(lambda: count_processes(marker) == 0, "the canceled tasks are gone")
+    farm.wait(lambda: all(s["lifecycleStatus"] == "ENDED" for s in farm.sessions(job_id)), "the sessions end")
+    actions = farm.actions(job_id)
+    assert "CANCELED" in [action["status"] for action in actions if "taskRun" in action["definition"]]
+    exits = [action["status"] for action in actions if "envExit" in action["definition"]]
+    assert exits
+    assert set(exits) == {"SUCCEEDED"}
+    assert "left in order" in farm.log(job_id)
+
+
+def test_a_timeout_fails_the_task_and_says_so(farm: Any, templates: Any, marker: str) -> None:
+    job_id = farm.submit(
+        templates.job("timeout", templates.step("Slow", templates.script(SLEEPER.format(marker=marker), timeout=1))),
+        maxRetriesPerTask=0,
+    )
+    assert farm.wait_job(job_id)["taskRunStatus"] == "FAILED"
+    (action,) = runs(farm, job_id)
+    assert action["status"] == "FAILED"
+    assert action["progressMessage"] == "The action ran for longer than its timeout allows and was ended."

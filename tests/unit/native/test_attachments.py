@@ -1,0 +1,324 @@
+"""Job attachments from Python, beside the official library in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shotput import _native
+from shotput.errors import AttachmentsError, DeadlineOperationCanceled, MissingInputsError
+
+BUCKET, PREFIX = "assets", "Root"
+KEY, SECRET = "AKIDTEST", "secret of the tests"
+NASTY = [
+    "ä.png",
+    "日本語.exr",
+    "🎬 take.mov",
+    "\ue000",
+    "tab\tname",
+    'quote"back\\slash',
+    "new\nline",
+    "\x7fdel",
+    "a/ü/b",
+]
+PEER = Path(__file__).resolve().parents[3] / ".bench" / "deadline-test"
+
+
+@pytest.fixture(scope="session")
+def official() -> Path:
+    """The Python of an environment that holds the official library, newest from PyPI; made once."""
+    python = PEER / "bin" / "python"
+    if not (PEER / "ready").exists():
+        uv = shutil.which("uv")
+        if uv is None:
+            pytest.skip("uv is not installed, so the official library cannot be")
+        subprocess.run([uv, "venv", "--quiet", "--clear", str(PEER)], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), "deadline"], check=True)
+        (PEER / "ready").touch()
+    return python
+
+
+def run(python: Path, code: str, *words: object, env: dict[str, str] | None = None) -> str:
+    command = [str(python), "-I", "-c", code, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+HASH = """
+import json, os, sys
+from deadline.job_attachments.upload import S3AssetManager
+root, cache, names = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+manager = S3AssetManager()
+groups = manager.prepare_paths_for_upload([os.path.join(root, name) for name in names], [], [])
+statistics, manifests = manager.hash_assets_and_create_manifest(
+    groups.asset_groups, groups.total_input_files, groups.total_input_bytes, hash_cache_dir=cache)
+print(json.dumps([statistics.processed_files, statistics.skipped_files]))
+print(manifests[0].asset_manifest.encode(), end="")
+"""
+
+
+def tree(folder: Path) -> list[str]:
+    for index, name in enumerate(NASTY):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes([index]) * (index * 1000 + 1))
+        # Microseconds that do not fit a double, whole seconds, both sides of a change to summer time, before 1970.
+        stamp = [1_700_000_000_123_456_789, 1_711_846_800_000_000_000, 1_711_850_399_999_999_999, -1_500_000_001][
+            index % 4
+        ]
+        os.utime(path, ns=(stamp, stamp))
+    return NASTY
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns"])
+def test_manifest_and_hash_cache_are_those_of_the_official_library(official: Path, tmp_path: Path, zone: str) -> None:
+    root = tmp_path / "root"
+    names = tree(root)
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    code = "import sys; from shotput import _native; d = _native.snapshot(sys.argv[1], cache_dir=sys.argv[2]);"
+    code += "print(d['statistics']['processed_files'], d['statistics']['skipped_files']);"
+    code += "sys.stdout.flush(); sys.stdout.buffer.write(d['manifest'])"
+    env = {"TZ": zone}
+    counts, manifest = run(Path(sys.executable), code, root, ours, env=env).split("\n", 1)
+    assert counts == f"{len(names)} 0"
+    peer_counts, peer_manifest = run(official, HASH, root, theirs, json.dumps(names), env=env).split("\n", 1)
+    assert json.loads(peer_counts) == [len(names), 0]
+    assert manifest == peer_manifest
+    # Each finds all of what the other stored, and the rows are the same.
+    peer_counts, again = run(official, HASH, root, ours, json.dumps(names), env=env).split("\n", 1)
+    assert (json.loads(peer_counts), again) == ([0, len(names)], manifest)
+    counts, again = run(Path(sys.executable), code, root, theirs, env=env).split("\n", 1)
+    assert (counts, again) == (f"0 {len(names)}", manifest)
+    assert rows(ours) == rows(theirs)
+
+
+def rows(folder: Path) -> tuple[str, list[tuple[Any, ...]]]:
+    connection = sqlite3.connect(folder / "hash_cache.db")
+    try:
+        ddl = connection.execute("SELECT sql FROM sqlite_master WHERE name='hashesV4'").fetchone()[0]
+        return ddl, connection.execute("SELECT * FROM hashesV4 ORDER BY file_path").fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache"
+    root.mkdir()
+    (root / "a").write_text("one")
+    first = _native.snapshot(root, cache_dir=cache)
+    (root / "a").write_text("two")
+    os.utime(root / "a", ns=(1, 1_600_000_000_000_000_000))
+    second = _native.snapshot(root, ["a"], cache_dir=cache)
+    assert second["statistics"]["processed_files"] == 1
+    assert first["manifest"] != second["manifest"]
+    assert _native.snapshot(root, cache_dir=cache)["statistics"]["skipped_files"] == 1
+    (tmp_path / "empty").mkdir()
+    assert _native.snapshot(tmp_path / "empty")["manifest"] is None
+
+
+def test_a_damaged_cache_is_done_without(tmp_path: Path) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache"
+    root.mkdir()
+    cache.mkdir()
+    (root / "a").write_text("one")
+    (cache / "hash_cache.db").write_bytes(b"no database" * 1000)
+    assert _native.snapshot(root, cache_dir=cache)["statistics"]["processed_files"] == 1
+    assert (cache / "hash_cache.db").read_bytes() == b"no database" * 1000
+
+
+def test_missing_paths_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputsError) as caught:
+        _native.snapshot(tmp_path, ["gone"])
+    text = f"An input is missing. Restore it, or take it out of the job's inputs:\n  {tmp_path}/gone"
+    assert (str(caught.value), caught.value.paths) == (text, [f"{tmp_path}/gone"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Any]:
+    with _native.ObjectStore(tmp_path / "objects") as store:
+        store.add_credentials(KEY, SECRET, bucket=BUCKET)
+        yield store
+
+
+def target(store: Any) -> dict[str, Any]:
+    return {
+        "farm_id": "farm-1",
+        "queue_id": "queue-1",
+        "region": "us-west-2",
+        "s3_endpoint_url": store.endpoint,
+        "access_key_id": KEY,
+        "secret_access_key": SECRET,
+    }
+
+
+def session(store: Any, folder: Path, **more: Any) -> dict[str, Any]:
+    place = {"farm_id": "farm-1", "queue_id": "queue-1", "job_id": "job-1", "bucket": BUCKET, "root_prefix": PREFIX}
+    return {**place, "session_dir": str(folder), "target": target(store), **more}
+
+
+def test_up_through_a_session_and_home(store: Any, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    names = tree(project)
+    (project / "large.bin").write_bytes(os.urandom(40 * 2**20))
+    snapshot = _native.snapshot(project)
+    place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store)}
+    reports: list[dict[str, Any]] = []
+    sent = _native.upload_snapshot(
+        project,
+        snapshot["manifest"],
+        **place,
+        cache_dir=tmp_path / "cache",
+        on_progress=lambda r: reports.append(r) or True,
+    )
+    assert (sent["processed_files"], sent["skipped_files"]) == (len(names) + 1, 0)
+    assert reports[-1]["progress"] == 100.0
+    assert reports[-1]["status"] == "UPLOAD_IN_PROGRESS"
+    assert reports[-1]["transferRate"] > 0
+    assert reports[-1]["processedFiles"] == len(names) + 1
+    for forced in (False, True):
+        again = _native.upload_snapshot(
+            project, snapshot["manifest"], **place, cache_dir=tmp_path / "cache", force_s3_check=forced
+        )
+        assert again["processed_files"] == 0
+    # A worker: the inputs come by an output manifest of a step, which is a manifest like any other.
+    attachments = {
+        "manifests": [{"rootPath": str(project), "rootPathFormat": "posix", "outputRelativeDirectories": ["renders"]}]
+    }
+    folder = tmp_path / "session"
+    synced = _native.sync_inputs(session(store, folder, attachments=attachments))
+    (rule,) = synced["path_mapping_rules"]
+    assert (rule["source_path_format"], rule["source_path"]) == ("POSIX", str(project))
+    renders = Path(rule["destination_path"]) / "renders"
+    renders.mkdir(parents=True)
+    (renders / "0001.exr").write_bytes(b"frame")
+    (renders / "large.exr").write_bytes(os.urandom(30 * 2**20))
+    run = {
+        "step_id": "step-1",
+        "task_id": "task-1",
+        "session_action_id": "sessionaction-1-0",
+        "started_at": time.time(),
+    }
+    params = session(store, folder, attachments=attachments, snapshot=synced["snapshot"], **run)
+    stored = _native.sync_outputs(params)
+    assert stored["manifests"][0]["outputManifestPath"].startswith("farm-1/queue-1/job-1/step-1/task-1/")
+    assert _native.sync_outputs({**params, "snapshot": stored["snapshot"]})["manifests"] == [{}]
+    home = {key: value for key, value in session(store, folder).items() if key != "session_dir"}
+    done = _native.download_job_outputs({**home, "conflict_resolution": "OVERWRITE"})
+    assert done["files"] == [str(project / "renders" / name) for name in ("0001.exr", "large.exr")]
+    assert done["file_counts_by_root_directory"] == {str(project): 2}
+    for name in ("0001.exr", "large.exr"):
+        assert (project / "renders" / name).read_bytes() == (renders / name).read_bytes()
+        assert (project / "renders" / name).stat().st_mtime_ns // 1000 == (renders / name).stat().st_mtime_ns // 1000
+
+
+def test_what_a_callback_raises_comes_out(store: Any, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for index in range(3):
+        (root / str(index)).write_text(str(index))
+
+    def fail(_report: dict[str, Any]) -> bool:
+        raise LookupError("from the callback")
+
+    with pytest.raises(LookupError, match="from the callback"):
+        _native.snapshot(root, on_progress=fail)
+    with pytest.raises(DeadlineOperationCanceled, match=r"^Hashing was canceled after [1-3] of 3 files\.$"):
+        _native.snapshot(root, on_progress=lambda _report: False)
+
+
+def test_other_threads_run_meanwhile(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "large").write_bytes(bytes(300 * 2**20))
+    counted, done = 0, threading.Event()
+
+    def count() -> None:
+        nonlocal counted
+        while not done.is_set():
+            counted += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        before = counted
+        _native.snapshot(root)
+        assert counted > before + 100
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_of_the_store_is_one_sentence(small_disk: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "fits").write_bytes(os.urandom(2**20))
+    (root / "too large").write_bytes(os.urandom(12 * 2**20))
+    manifest = _native.snapshot(root)["manifest"]
+    with _native.ObjectStore(small_disk / "objects") as store:
+        store.add_credentials(KEY, SECRET, bucket=BUCKET)
+        place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store)}
+        with pytest.raises(AttachmentsError) as caught:
+            _native.upload_snapshot(root, manifest, **place)
+        (digest,) = [item["hash"] for item in json.loads(manifest)["paths"] if item["path"] == "too large"]
+        assert str(caught.value) == (
+            f"Cannot upload {root}/too large to s3://{BUCKET}/{PREFIX}/Data/{digest}.xxh128: no space is left on the disk "
+            f"of the object store at {store.endpoint}. Free some and try again; what is already there is not sent twice."
+        )
+        # What fits is there and whole, and nothing half-written takes room.
+        (root / "too large").unlink()
+        manifest = _native.snapshot(root)["manifest"]
+        assert _native.upload_snapshot(root, manifest, **place)["processed_files"] in (0, 1)
+        assert sum(path.stat().st_size for path in (small_disk / "objects").rglob("*") if path.is_file()) < 2 * 2**20
+
+
+def test_a_full_disk_at_home_is_one_sentence(small_disk: Path, store: Any, tmp_path: Path) -> None:
+    attachments = {
+        "manifests": [{"rootPath": "/project", "rootPathFormat": "posix", "outputRelativeDirectories": ["out"]}]
+    }
+    folder = tmp_path / "session"
+    synced = _native.sync_inputs(session(store, folder, attachments=attachments))
+    out = Path(synced["path_mapping_rules"][0]["destination_path"]) / "out"
+    out.mkdir(parents=True)
+    (out / "frame.exr").write_bytes(os.urandom(12 * 2**20))
+    run = {"step_id": "step-1", "task_id": None, "session_action_id": "sessionaction-1-0", "started_at": time.time()}
+    _native.sync_outputs(session(store, folder, attachments=attachments, snapshot=synced["snapshot"], **run))
+    home = {**session(store, folder), "root_map": {"/project": str(small_disk / "home")}}
+    with pytest.raises(AttachmentsError) as caught:
+        _native.download_job_outputs(home)
+    assert str(caught.value) == (
+        f"The disk of {small_disk}/home has 8.39 MB free and the files need 12.58 MB. Free some and try again."
+    )
+    # A limit that no look at the disk shows: the file is begun, fails, and leaves nothing.
+    other = tmp_path / "limited"
+    code = "import json, sys, resource, signal; from shotput import _native;"
+    code += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20));"
+    code += "_native.download_job_outputs(json.loads(sys.argv[1]))"
+    words = json.dumps({**home, "root_map": {"/project": str(other)}})
+    done = subprocess.run([sys.executable, "-I", "-c", code, words], capture_output=True, text=True, check=False)
+    text = f"Cannot write {other}/out: the file is larger than the system allows (disk quota or ulimit -f)."
+    assert done.stderr.strip().splitlines()[-1] == f"shotput.errors.AttachmentsError: {text}"
+    assert [path for path in other.rglob("*") if path.is_file()] == []
