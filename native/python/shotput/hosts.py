@@ -144,7 +144,7 @@ def _ask(
                 stderr=subprocess.STDOUT,
                 timeout=timeout,
                 check=False,
-                # Blender writes what Python prints in the locale's encoding otherwise, and loses names on the way.
+                # Hosts print in the locale's encoding otherwise, and lose letters of names on the way.
                 env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"},
             )
         except OSError as error:

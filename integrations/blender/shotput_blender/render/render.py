@@ -249,6 +249,11 @@ def apply_parameters(options: argparse.Namespace, layers: Sequence[str]) -> Any:
         raise RenderError(
             f"There is no scene '{options.scene}' in {options.file}. It has: {', '.join(bpy.data.scenes.keys())}."
         )
+    manager: Any = bpy.context.window_manager
+    # A scene that no window shows renders at the frame of the one that is shown, whatever frame it was set to
+    # (Blender 4.5).
+    for window in manager.windows:
+        window.scene = scene
     set_layers(scene, layers)
     set_camera(scene, options.camera)
     scene.render.resolution_x = options.resolution_x
@@ -328,6 +333,8 @@ def render(options: argparse.Namespace, scene: Any, layers: Sequence[str], frame
             bpy.ops.render.render(write_still=True, scene=scene.name)
         except RuntimeError as error:
             raise RenderError(f"Frame {frame} was not rendered: {error}") from error
+        if scene.frame_current != frame:
+            raise RenderError(f"Frame {frame} was asked for and frame {scene.frame_current} was rendered.")
         written = path + scene.render.file_extension
         # Stereo scenes put a suffix per view between name and extension, and may write no joint file.
         if not scene.render.use_multiview and not _is_written(written, before):
