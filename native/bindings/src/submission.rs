@@ -1,4 +1,4 @@
-//! `create_job_from_job_bundle`.
+//! Job bundles: `read_bundle` and `create_job_from_job_bundle`.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use pythonize::{depythonize, pythonize};
 use shotput_core::attachments::progress::Progress;
+use shotput_core::bundle::Bundle;
 use shotput_core::config::Config;
 use shotput_core::credentials::Target;
 use shotput_core::service::block_on;
@@ -17,6 +18,7 @@ use crate::config::given_target;
 use crate::runtime::{self, Raised};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(read_bundle, module)?)?;
     module.add_function(wrap_pyfunction!(create_job_from_job_bundle, module)?)
 }
 
@@ -98,6 +100,12 @@ fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Res
         on_continue: go_on.as_ref().map(|call| call as _),
     };
     submit(submission, &callbacks, token)
+}
+
+#[pyfunction]
+fn read_bundle(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
+    let bundle = runtime::run(py, move |_| Ok(Bundle::read(&path)?.to_value()))?;
+    Ok(pythonize(py, &bundle)?)
 }
 
 #[pyfunction]

@@ -38,6 +38,25 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// The bundle as plain values: `folder`, `templatePath`, `template`, `parameters` and `assetReferences` in the shape
+    /// of their document.
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({
+            "folder": self.folder,
+            "templatePath": self.template.path,
+            "template": self.template.value,
+            "parameters": self.parameters,
+            "assetReferences": {
+                "inputs": {
+                    "filenames": self.references.input_files,
+                    "directories": self.references.input_directories,
+                },
+                "outputs": { "directories": self.references.output_directories },
+                "referencedPaths": self.references.referenced_paths,
+            },
+        })
+    }
+
     /// Reads a bundle.
     pub fn read(folder: &Path) -> Result<Self> {
         let folder = folder.canonicalize().ok().filter(|folder| folder.is_dir()).ok_or_else(|| {

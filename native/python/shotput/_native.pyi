@@ -226,6 +226,13 @@ def get_session_log(
 
 # --- submission -------------------------------------------------------------------------------------------------------
 
+def read_bundle(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a job bundle's folder after all checks of its documents, its parameters and where its links lead.
+
+    Returns ``folder``, ``templatePath``, ``template``, ``parameters`` (definitions with ``value``) and
+    ``assetReferences`` (the document's shape, absolute paths). Raises ``BundleError``.
+    """
+
 def create_job_from_job_bundle(
     params: dict[str, Any],
     on_print: Callable[[str], object] | None = None,

@@ -94,7 +94,7 @@ def demo(
         differences = _compare(frames, references, root)
     sheet = root / "contact-sheet.png"
     with phases.phase("sheet"):
-        _native.contact_sheet([str(path) for path in frames], str(sheet), columns=6)
+        _native.contact_sheet([str(path) for path in frames], str(sheet), columns=6, thumbnail_size=320)
     document = {
         "jobId": job_id,
         "scene": str(scene),

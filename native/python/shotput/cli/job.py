@@ -253,11 +253,7 @@ def bring_home(
     with bars(as_json) as shown:
         bar = shown.add("Download")
 
-        def on_progress(info: dict[str, Any]) -> bool:
-            bar.update(info["progress"], info["progressMessage"])
-            return True
-
-        return _native.download_job_outputs(params, on_progress=on_progress)
+        return _native.download_job_outputs(params, on_progress=bar.transfer)
 
 
 def show_end(connection: targets.Connection, job: dict[str, Any], outputs: dict[str, Any] | None) -> None:

@@ -94,6 +94,14 @@ class Bar:
         self._progress = progress
         self._task = task
 
+    def transfer(self, info: dict[str, Any]) -> bool:
+        """Show a progress dictionary of the native module; ``True``, so that it serves as the callback itself."""
+        note = f"{info['processedFiles']} files, {size(info['totalBytes'])}"
+        if info["transferRate"] > 0:
+            note += f" at {size(info['transferRate'])}/s"
+        self.update(info["progress"], note)
+        return True
+
     def update(self, percent: float, note: str = "") -> None:
         """Show ``percent`` (0 to 100) and a note."""
         if self._progress is not None and self._task is not None:
@@ -120,7 +128,7 @@ def bars(as_json: bool) -> Iterator[Bars]:
         yield Bars(None)
         return
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<8}"),
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),

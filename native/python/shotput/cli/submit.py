@@ -77,14 +77,6 @@ def submit_bundle(bundle: Path, connection: targets.Connection, shown: Bars, **p
     hashing = shown.add("Hashing")
     upload = shown.add("Upload")
 
-    def on_hashing(info: dict[str, Any]) -> bool:
-        hashing.update(info["progress"], info["progressMessage"])
-        return True
-
-    def on_upload(info: dict[str, Any]) -> bool:
-        upload.update(info["progress"], info["progressMessage"])
-        return True
-
     answer = _native.create_job_from_job_bundle(
         {
             "job_bundle_dir": str(bundle),
@@ -95,8 +87,8 @@ def submit_bundle(bundle: Path, connection: targets.Connection, shown: Bars, **p
             **{key: value for key, value in params.items() if value is not None},
         },
         on_print=log.info,
-        on_hashing_progress=on_hashing,
-        on_upload_progress=on_upload,
+        on_hashing_progress=hashing.transfer,
+        on_upload_progress=upload.transfer,
         on_confirm=_confirm,
     )
     job_id = answer["job_id"]
