@@ -34,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         LOG.error("Another worker of %s does not end. End it, and start the farm again.", data_dir)
         return BUSY
     with lock:
-        orphans.end(data_dir)
         # Imported late: an argument that is wrong needs no native module.
         from shotput_farm.worker.agent import Agent
 
         try:
+            orphans.end(data_dir)
             Agent(data_dir, state, vcpu=options.vcpu).run()
         except Exception:
             LOG.exception("The worker failed.")
