@@ -9,6 +9,7 @@ mod profiles;
 use std::fmt;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
@@ -198,6 +199,14 @@ impl Target {
         if let (Some(key), Some(secret)) = (&self.access_key_id, &self.secret_access_key) {
             let keys = Credentials::new(key, secret, self.session_token.clone(), None, "shotput target");
             return Ok(SharedCredentialsProvider::new(keys));
+        }
+        let env = Env::real();
+        let has_keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+            .iter()
+            .all(|name| env.get(name).is_ok_and(|value| !value.trim().is_empty()));
+        if self.profile.is_none() && has_keys {
+            // The first link of the AWS chain. Setting up the others costs more than the call that is made with it.
+            return Ok(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()));
         }
         // Single sign-on and roles are asked at AWS even when the farm is not.
         let provider_config = ProviderConfig::default()

@@ -113,7 +113,8 @@ fn refuse_unbuilt(submission: &Submission, bundle: &Bundle, callbacks: &Callback
     if submission.debug_snapshot_dir.is_some() {
         return Err(CoreError::Operation(
             "debug_snapshot_dir is not supported: this version submits only. Leave it out, or write the bundle with \
-             `shotput export`.".into(),
+             `shotput export`."
+                .into(),
         ));
     }
     for name in ["hooks.yaml", "hooks.json"] {
