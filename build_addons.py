@@ -71,7 +71,7 @@ class Wheels:
 
 
 def build(host: str, wheels: Wheels, destination: Path) -> Path:
-    """Build one host's add-on into ``destination``; the archive's path. Raises ``SystemExit`` when a licence is refused."""
+    """Build one host's add-on into ``destination``; the archive's path. Ends the program when a licence is refused."""
     profile = profiles.find(host)
     install: dict[str, Any] = dict(profile.document["install"])
     system = install["platforms"].get(sysconfig.get_platform())
