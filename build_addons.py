@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
-
 from shotput import profile as profiles
+
 from tools import licences
 
 ROOT = Path(__file__).resolve().parent

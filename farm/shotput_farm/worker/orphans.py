@@ -11,7 +11,6 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from types import TracebackType
 
 from shotput import local_farm
 from shotput._native import kill_orphans
@@ -38,9 +37,7 @@ class WorkerLock:
     def __enter__(self) -> WorkerLock:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
 

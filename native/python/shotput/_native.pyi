@@ -7,6 +7,61 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
+__all__ = [
+    "DeadlineOperationError",
+    "Environment",
+    "EnvironmentTemplate",
+    "Job",
+    "JobTemplate",
+    "ObjectStore",
+    "ParameterSpace",
+    "Session",
+    "Step",
+    "StepScript",
+    "__version__",
+    "check_api_available",
+    "check_auth_status",
+    "check_template",
+    "contact_sheet",
+    "create_job",
+    "create_job_from_job_bundle",
+    "decode_environment_template",
+    "decode_job_template",
+    "download_job_outputs",
+    "environment_from_template",
+    "find_orphans",
+    "get_credentials_source",
+    "get_farm",
+    "get_job",
+    "get_queue",
+    "get_queue_parameter_definitions",
+    "get_session_log",
+    "get_setting",
+    "image_size",
+    "kill_orphans",
+    "list_farms",
+    "list_queues",
+    "list_session_actions",
+    "list_sessions",
+    "list_steps",
+    "list_storage_profiles_for_queue",
+    "list_tasks",
+    "mean_difference",
+    "parse_template",
+    "read_bundle",
+    "read_config",
+    "search_jobs",
+    "set_setting",
+    "snapshot",
+    "step_from_template",
+    "sync_inputs",
+    "sync_outputs",
+    "thumbnail",
+    "update_job",
+    "update_task",
+    "upload_snapshot",
+]
+
 __version__: str
 
 from shotput.errors import DeadlineOperationError as DeadlineOperationError
@@ -561,8 +616,8 @@ class ParameterSpace:
 class ObjectStore:
     """A folder behind the S3 protocol, served on loopback by threads of its own.
 
-    Path-style requests with signature version 4. Works as a context manager (``start`` and ``close``). All methods may be
-    called from any thread.
+    Path-style requests with signature version 4. Works as a context manager (``start`` and ``close``). All methods may
+    be called from any thread.
     """
 
     def __new__(cls, root: str | PathLike[str], *, host: str = "127.0.0.1", port: int = 0) -> ObjectStore:
@@ -592,8 +647,8 @@ class ObjectStore:
     ) -> None:
         """Lets an access key in and makes its bucket; may be called before and after ``start``.
 
-        The key opens ``bucket`` at and below the folder ``prefix`` (empty: all of it), until ``expires_at`` (seconds since
-        1970). With a ``session_token``, every request must carry it. A key of the same id is replaced.
+        The key opens ``bucket`` at and below the folder ``prefix`` (empty: all of it), until ``expires_at`` (seconds
+        since 1970). With a ``session_token``, every request must carry it. A key of the same id is replaced.
         """
 
     def remove_credentials(self, access_key_id: str) -> bool:
@@ -629,7 +684,7 @@ def contact_sheet(
     """
 
 def mean_difference(a: str | PathLike[str], b: str | PathLike[str]) -> float:
-    """The mean absolute difference of all pixels and channels as seen on a screen: 0 (equal) to 1 (black against white).
+    """The mean absolute difference of all pixels and channels as seen on a screen: 0 (equal) to 1 (black on white).
 
     Alpha counts when either image has it. ``ImageError`` when the sizes differ.
     """

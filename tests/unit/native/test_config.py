@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from fakes.deadline_service import DeadlineService
-
 from shotput import _native
 from shotput.errors import ConfigError, DeadlineOperationError
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from fakes.deadline_service import FARM, JOB, QUEUE, SESSION, STEP, STORAGE_PROFILE, DeadlineService
-
 from shotput import _native
 from shotput.errors import BundleError, ConfigError, ServiceError
 

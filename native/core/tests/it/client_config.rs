@@ -60,7 +60,8 @@ fn no_text_makes_the_reader_panic_or_change_its_mind() {
         }
         if let Ok(document) = Document::parse(&text, "here") {
             let again = Document::parse(&document.render(), "here").unwrap_or_else(|err| panic!("{text:?}: {err}"));
-            let values = |document: &Document| document.sections().iter().map(|s| s.entries.clone()).collect::<Vec<_>>();
+            let values =
+                |document: &Document| document.sections().iter().map(|s| s.entries.clone()).collect::<Vec<_>>();
             assert_eq!(values(&again), values(&document), "{text:?}");
         }
     }
@@ -146,7 +147,8 @@ fn a_target_takes_what_the_configuration_says() {
                   [profile-studio farm-1 defaults]\nqueue_id = queue-1\nfarm_region = ap-south-1\n\
                   [profile-studio farm-1 settings]\nstorage_profile_id = sp-1\n\
                   [settings]\nhttps_proxy = http://proxy:8080\nca_bundle = /etc/ca.pem\n";
-    let aws = "[profile studio]\nregion = eu-west-1\nmonitor_id = m\nuser_id = u\ndisable_host_prefix_injection = true\n";
+    let aws =
+        "[profile studio]\nregion = eu-west-1\nmonitor_id = m\nuser_id = u\ndisable_host_prefix_injection = true\n";
     let target = resolve(config, &[], &[("/home/somebody/.aws/config", aws)]).unwrap();
     assert_eq!((target.farm_id.as_str(), target.queue_id.as_str()), ("farm-1", "queue-1"));
     assert_eq!(target.storage_profile_id.as_deref(), Some("sp-1"));

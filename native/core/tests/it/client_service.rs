@@ -20,7 +20,8 @@ fn call<T>(target: &Target, work: impl AsyncFnOnce(Service) -> shotput_core::Res
 fn the_wire_comes_back_with_nothing_lost() {
     // A union with two members, an unknown enumeration and a number where text belongs: the typed client refuses or
     // drops them.
-    let body = r#"{"jobId":"job-1","parameters":{"A":{"int":"1","later":"2"}},"taskRunStatus":"DANCING","new":[1,null]}"#;
+    let body =
+        r#"{"jobId":"job-1","parameters":{"A":{"int":"1","later":"2"}},"taskRunStatus":"DANCING","new":[1,null]}"#;
     let server = Server::start(&[("/jobs/job-1", Answer(200, body, AT_ONCE))]);
     let job = call(&server.target(), async |service| service.get_job("farm-1", "queue-1", "job-1").await).unwrap();
     assert_eq!(job, serde_json::from_str::<serde_json::Value>(body).unwrap());

@@ -50,7 +50,8 @@ fn statuses_come_in_order_with_the_log() {
     let root = tempfile::tempdir().unwrap();
     let (events, sink) = recording();
     let session = open("core-order", &root, Some(sink)).unwrap();
-    let job = job(shell("echo one; echo openjd_progress: 5; echo two"), json!([{"name": "e", "variables": {"A": "1"}}]));
+    let job =
+        job(shell("echo one; echo openjd_progress: 5; echo two"), json!([{"name": "e", "variables": {"A": "1"}}]));
     let statuses = session.run_tasks(job.steps()[0].script(), &[TaskRun::default(), TaskRun::default()]).unwrap();
     assert_eq!(statuses.iter().map(|status| status.state).collect::<Vec<_>>(), [ActionState::Success; 2]);
     session.flush();
@@ -110,5 +111,7 @@ fn closing_kills_what_runs() {
     assert_eq!(runner.join().unwrap().unwrap().state, ActionState::Canceled);
     assert!(!session.cancel(CancelRequest::default()));
     let again = session.run_task(job.steps()[0].script(), TaskRun::default());
-    assert!(matches!(again, Err(CoreError::Session(text)) if text == "The session 'core-closing' is closed. Make another one."));
+    assert!(
+        matches!(again, Err(CoreError::Session(text)) if text == "The session 'core-closing' is closed. Make another one.")
+    );
 }
