@@ -8,6 +8,7 @@ folder that only the farm's process sees. Built twice from the same sources, it 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import io
 import os
@@ -20,11 +21,12 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from shotput import _native
 from shotput import profile as profiles
 
 from tools import licences
@@ -48,14 +50,13 @@ _BOTOCORE_KEPT = (
 class Wheels:
     """The wheels of one build: ours, made from the sources here."""
 
-    def __init__(self, folder: Path, cargo_profile: str) -> None:
+    def __init__(self, folder: Path, *, release: bool) -> None:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
-        bin_folder = Path(sys.executable).parent
-        _run(
-            [bin_folder / "maturin", "build", "--quiet", "--profile", cargo_profile, "--strip", "--out", folder],
-            ROOT / "native",
-            environment,
-        )
+        if release:
+            maturin = Path(sys.executable).parent / "maturin"
+            _run([maturin, "build", "--quiet", "--release", "--out", folder], ROOT / "native", environment)
+        else:
+            _development_wheel(folder)
         for project in ("shared_ui", "farm"):
             _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], ROOT / project, environment)
         self._by_name = {path.name.split("-")[0]: path for path in sorted(folder.glob("*.whl"))}
@@ -70,16 +71,58 @@ class Wheels:
         return self._by_name["shotput"].name.split("-")[1]
 
 
-def build(host: str, wheels: Wheels, destination: Path) -> Path:
-    """Build one host's add-on into ``destination``; the archive's path. Ends the program when a licence is refused."""
-    profile = profiles.find(host)
-    install: dict[str, Any] = dict(profile.document["install"])
-    system = install["platforms"].get(sysconfig.get_platform())
-    if system is None:
+def _development_wheel(folder: Path) -> None:
+    """The wheel of ``shotput`` around the native module of this environment, without its symbols.
+
+    Cargo would build half of the crates again, because it is started with another environment than by ``make setup``.
+    """
+    package = ROOT / "native" / "python" / "shotput"
+    files = {
+        path.relative_to(package.parent).as_posix(): path.read_bytes()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".pyi", ".typed")
+    }
+    module = Path(_native.__file__)
+    with tempfile.TemporaryDirectory() as scratch:
+        stripped = Path(scratch, module.name)
+        shutil.copyfile(module, stripped)
+        if sys.platform != "win32":
+            _run(["strip", *(["-x"] if sys.platform == "darwin" else []), stripped], Path(scratch), dict(os.environ))
+        files[f"shotput/{module.name}"] = stripped.read_bytes()
+    installed = _installed("shotput")
+    name = f"shotput-{installed.version}"
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = f"cp39-abi3-{platform}"
+    files[f"{name}.dist-info/METADATA"] = (installed.read_text("METADATA") or "").encode()
+    files[f"{name}.dist-info/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+    files[f"{name}.dist-info/licenses/LICENSE"] = (ROOT / "native" / "LICENSE").read_bytes()
+    record = f"{name}.dist-info/RECORD"
+    lines = [f"{path},sha256={_record_hash(content)},{len(content)}" for path, content in sorted(files.items())]
+    files[record] = "\n".join([*lines, f"{record},,", ""]).encode()
+    (folder / f"{name}-{tag}.whl").write_bytes(_zip(files))
+
+
+def _record_hash(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+
+
+def check(host: str) -> None:
+    """End with a sentence when the host's add-on may not be built, or not here: before anything is built."""
+    install = profiles.find(host).document["install"]
+    if sysconfig.get_platform() not in install["platforms"]:
         sys.exit(
             f"The profile of {host} names no platform for {sysconfig.get_platform()}: add it to install.platforms."
         )
-    _refuse_licences(install)
+    for name in install.get("vendored", []):
+        _installed(name)
+    _refuse_licences(host, install)
+
+
+def build(host: str, wheels: Wheels, destination: Path) -> Path:
+    """Build one host's add-on, which ``check`` lets pass, into ``destination``; the archive's path."""
+    profile = profiles.find(host)
+    install: dict[str, Any] = dict(profile.document["install"])
+    system = install["platforms"][sysconfig.get_platform()]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         package = tree / install["package"]
@@ -113,7 +156,7 @@ def build(host: str, wheels: Wheels, destination: Path) -> Path:
         _add_licences(tree, profile.license, install)
         destination.mkdir(parents=True, exist_ok=True)
         archive = destination / f"{profile.package}-{wheels.version}-{system}.zip"
-        archive.write_bytes(_zip(tree))
+        archive.write_bytes(_zip({name: path.read_bytes() for name, path in _files(tree)}))
     return archive
 
 
@@ -122,7 +165,7 @@ def farm_packages() -> list[str]:
     found: list[str] = []
     pending = ["shotput-farm"]
     while pending:
-        for text in distribution(pending.pop()).requires or []:
+        for text in _installed(pending.pop()).requires or []:
             requirement = Requirement(text)
             ours = requirement.name.startswith("shotput")
             if not ours and requirement.name not in found and _applies(requirement):
@@ -163,7 +206,7 @@ def _unpack(wheel: Path, destination: Path) -> None:
 
 def _copy_distribution(name: str, destination: Path) -> None:
     """A pure-Python package as it is installed here, at the version of the lock file."""
-    package = distribution(name)
+    package = _installed(name)
     for file in package.files or []:
         if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pyc":
             continue
@@ -177,17 +220,24 @@ def _copy_distribution(name: str, destination: Path) -> None:
         shutil.copyfile(str(package.locate_file(file)), target)
 
 
+def _installed(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        sys.exit(f"The package {name} is not installed here, so no add-on can bring it. Run `make setup` first.")
+
+
 def _components(install: dict[str, Any]) -> list[licences.Component]:
     roots = [*install.get("vendored", []), *(["shotput-farm"] if install.get("farm") else [])]
     return licences.crates() + licences.python_packages(tuple(roots))
 
 
-def _refuse_licences(install: dict[str, Any]) -> None:
+def _refuse_licences(host: str, install: dict[str, Any]) -> None:
     rules = tomllib.loads((ROOT / "deny.toml").read_text(encoding="utf-8"))
     wrong = licences.refused(_components(install), rules)
     if wrong:
         lines = "\n".join(f"  {item.name} {item.version}: {item.licence}" for item in wrong)
-        sys.exit(f"These may not be shipped; deny.toml does not allow their licences:\n{lines}")
+        sys.exit(f"The add-on for {host} is not built: deny.toml does not allow the licences of\n{lines}")
 
 
 def _add_licences(tree: Path, licence: str, install: dict[str, Any]) -> None:
@@ -198,20 +248,20 @@ def _add_licences(tree: Path, licence: str, install: dict[str, Any]) -> None:
 
 
 def _files(tree: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(tree.rglob("*"), key=lambda item: item.relative_to(tree).as_posix()):
+    for path in tree.rglob("*"):
         if path.is_file():
             yield path.relative_to(tree).as_posix(), path
 
 
-def _zip(tree: Path) -> bytes:
-    """The tree as a zip: sorted names, one time, one mode, so that equal trees are equal bytes."""
+def _zip(files: dict[str, bytes]) -> bytes:
+    """The files as a zip: sorted names, one time, one mode, so that equal files are equal bytes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, path in _files(tree):
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -232,9 +282,12 @@ def main() -> None:
     parser.add_argument("--release", action="store_true", help="optimise the native module as for a release")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where the archives go (default: dist/)")
     options = parser.parse_args()
+    hosts = options.hosts or profiles.names()
+    for host in hosts:
+        check(host)
     with tempfile.TemporaryDirectory() as folder:
-        wheels = Wheels(Path(folder), "release" if options.release else "dev")
-        for host in options.hosts or profiles.names():
+        wheels = Wheels(Path(folder), release=options.release)
+        for host in hosts:
             archive = build(host, wheels, options.output)
             content = archive.read_bytes()
             print(f"{archive}  {len(content) / 1e6:.1f} MB  sha256 {hashlib.sha256(content).hexdigest()}")
