@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from rich.markup import escape
 
@@ -53,24 +52,37 @@ for _entry in sorted(entry_points(group="shotput.commands"), key=lambda entry: e
     app.add_typer(_entry.load(), name=_entry.name)
 
 
+# Typer's own classes are those of click or of its copy of click, as the version has it.
+_Refused: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code is an :class:`ExitCode`."""
     output.start_log()
     output.log.info("shotput %s: %s", shotput.__version__, " ".join(arguments))
     try:
         result = app(args=arguments, prog_name="shotput", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return _failed(KeyboardInterrupt(), arguments)
-    except click.ClickException as error:
-        if "--json" in arguments:
-            return _show(error.format_message(), ExitCode.USAGE, {}, arguments)
-        error.show()
-        return ExitCode.USAGE
-    except KeyboardInterrupt as error:
-        return _failed(error, arguments)
+    except _Refused as error:
+        return _refused(error, arguments)
     except Exception as error:
         return _failed(error, arguments)
+    if result == ExitCode.CANCELED:
+        # Typer makes a code of an interrupt and says nothing.
+        return _failed(KeyboardInterrupt(), arguments)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _refused(error: Any, arguments: list[str]) -> int:
+    """A command line that is wrong: the sentence, and where the help is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # The help itself is the answer, and is printed by asking for the message.
+        error.show()
+        return ExitCode.USAGE
+    path = error.ctx.command_path if error.ctx else "shotput"
+    output.log.info("refused: %s", error.format_message())
+    return _show(f"{error.format_message()} See `{path} --help`.", ExitCode.USAGE, {}, arguments)
 
 
 def _failed(error: BaseException, arguments: list[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,10 @@ from shotput import local_farm
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and no progress.")]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What goes to a file or another program is not folded to a terminal's width: ids and paths stay whole.
+_UNFOLDED = 1000
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNFOLDED)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else _UNFOLDED)
 log = logging.getLogger("shotput")
 
 
@@ -123,8 +126,8 @@ class Bars:
 
 @contextmanager
 def bars(as_json: bool) -> Iterator[Bars]:
-    """Progress bars on standard error while the block runs; none with ``--json``."""
-    if as_json:
+    """Progress bars on standard error while the block runs; none with ``--json``, or where nobody watches."""
+    if as_json or not err.is_terminal:
         yield Bars(None)
         return
     columns = (
