@@ -38,8 +38,8 @@ class BlenderSettings(SubmitterSettings):
     """What a submission from Blender can choose. ``get_settings`` fills all of it from the scene.
 
     ``layers`` names the view layers to render, empty for all that are on; ``camera`` is empty for the scene's own, with
-    the cameras of its markers; ``missing_files`` is FAIL or IGNORE; ``scene_file`` is the .blend to submit when it is
-    not the open one (a copy). ``resolution_percentage`` is in percent, resolutions in pixels.
+    the cameras of its markers; ``scene_file`` is the .blend to submit when it is not the open one (a copy).
+    ``resolution_percentage`` is in percent, resolutions in pixels.
     """
 
     scene: str = ""
@@ -53,7 +53,6 @@ class BlenderSettings(SubmitterSettings):
     output_pattern: str = "####"
     output_format: str = "PNG"
     chunk_size: int = 1
-    missing_files: str = "FAIL"
     run_scripts: bool = False
     blender_executable: str = "blender"
     scene_file: str = ""

@@ -167,11 +167,15 @@ def _ask(
     return result
 
 
+def log_folder() -> Path:
+    """Where what hosts print is kept, one file a run: this user's part of the temporary folder. It need not exist."""
+    user = os.getuid() if sys.platform != "win32" else os.environ["USERNAME"]
+    return Path(tempfile.gettempdir()) / f"shotput-{user}"
+
+
 def _log_file(profile: Profile) -> Path:
     """A new log file in the user's temporary folder; the host may run several times at once."""
-    folder = (
-        Path(tempfile.gettempdir()) / f"shotput-{os.getuid() if sys.platform != 'win32' else os.environ['USERNAME']}"
-    )
+    folder = log_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f"{profile.name}-", suffix=".log", dir=folder)
     os.close(handle)

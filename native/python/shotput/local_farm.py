@@ -28,6 +28,7 @@ STATE_FILE = "farm.json"
 LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
 OUTPUT_FILE = "farm.out"
+KEYS_FILE = "keys.json"
 
 IDLE_TIMEOUT = 3600.0
 """Seconds without work and without requests after which a farm that ``start`` started ends itself."""

@@ -21,7 +21,8 @@ class SubmitterSettings:
 
     ``frame_list`` is an OpenJD range expression (``1-100:2``) and empty means the scene's own frames; ``priority`` is 0
     to 100; ``initial_status`` READY or SUSPENDED; ``max_worker_count`` -1 for no limit. The three lists name files and
-    folders to send and to bring home beyond what the scan finds.
+    folders to send and to bring home beyond what the scan finds. ``missing_files`` is FAIL or IGNORE: what a task does
+    when a file of the scene is not there.
     """
 
     job_name: str = ""
@@ -38,6 +39,7 @@ class SubmitterSettings:
     input_filenames: list[str] = field(default_factory=list)
     input_directories: list[str] = field(default_factory=list)
     output_directories: list[str] = field(default_factory=list)
+    missing_files: str = "FAIL"
 
     def job_values(self) -> dict[str, Any]:
         """The values that the service itself takes, by their names in a bundle without the ``deadline:`` before

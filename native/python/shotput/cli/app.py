@@ -18,6 +18,7 @@ from shotput.errors import TemplateError
 app = typer.Typer(
     name="shotput",
     help="Put shots on the farm: the local one that comes with Shotput, or AWS Deadline Cloud.",
+    epilog="Example: shotput submit shot010.blend --wait",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -81,8 +82,12 @@ def _refused(error: Any, arguments: list[str]) -> int:
         error.show()
         return ExitCode.USAGE
     path = error.ctx.command_path if error.ctx else "shotput"
-    output.log.info("refused: %s", error.format_message())
-    return _show(f"{error.format_message()} See `{path} --help`.", ExitCode.USAGE, {}, arguments)
+    # Where the values are checked by pydantic, its sentences begin with its own class and end without a period.
+    sentence = error.format_message().replace("Value error, ", "").rstrip()
+    if not sentence.endswith((".", "?", "!")):
+        sentence += "."
+    output.log.info("refused: %s", sentence)
+    return _show(f"{sentence} See `{path} --help`.", ExitCode.USAGE, {}, arguments)
 
 
 def _failed(error: BaseException, arguments: list[str]) -> int:

@@ -15,9 +15,13 @@ from shotput.cli import targets
 from shotput.cli.failure import JOB_CODES, CommandFailure, ExitCode
 from shotput.cli.output import JsonOption, bars, emit, out, size, status, table
 from shotput.errors import ServiceError
-from shotput.submission import Connection, SubmittedJob, progress_of
+from shotput.submission import ENDED, Connection, SubmittedJob, progress_of
 
-app = typer.Typer(help="List, watch, cancel jobs, and bring their outputs home.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, watch, cancel jobs, and bring their outputs home.",
+    epilog="Example: shotput job list",
+    no_args_is_help=True,
+)
 
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, the unique beginning of one, or `last`.", show_default=True)
@@ -218,12 +222,13 @@ def cancel(
     """Cancel a job: running tasks are ended, the rest never starts."""
     connection = targets.connect(target)
     job = find(connection, name)
-    SubmittedJob(job["jobId"], connection).cancel()
-    emit(
-        as_json,
-        {"jobId": job["jobId"], "targetTaskRunStatus": "CANCELED"},
-        lambda: out.print(f"[green]✓[/] {job['jobId']} is being canceled."),
-    )
+    status_before = _status_of(job)
+    if status_before in ENDED:
+        text = f"{job['jobId']} has ended already: {status(status_before)}."
+    else:
+        SubmittedJob(job["jobId"], connection).cancel()
+        text = f"[green]✓[/] {job['jobId']} is being canceled."
+    emit(as_json, {"jobId": job["jobId"], "taskRunStatus": status_before}, lambda: out.print(text))
 
 
 @app.command(epilog="Example: shotput job outputs last --conflict skip")
