@@ -157,7 +157,8 @@ def _ask(
         lines = [line for line in stream if line.startswith(_RESULT)]
     if not lines:
         raise SceneError(
-            f"{profile.label} ended with exit code {done.returncode} while {doing} and said nothing. Log: {log}"
+            f"{profile.label} ended with exit code {done.returncode} while {doing} and gave no answer. Try to open the "
+            f"scene by hand; what {profile.label} printed is in the log. Log: {log}"
         )
     document: dict[str, Any] = json.loads(lines[-1][len(_RESULT) :])
     if not document["ok"]:

@@ -113,12 +113,13 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
 
 
 def _show(message: str, code: ExitCode, details: dict[str, object], arguments: list[str]) -> int:
-    log = str(output.log_file())
+    log = str(output.log_file()) if output.is_logged() else None
     if "--json" in arguments:
         failure = {"message": message, "kind": code.name, "exitCode": int(code), "log": log, **details}
         json.dump({"error": failure}, sys.stdout, indent=2, ensure_ascii=False, default=str)
         sys.stdout.write("\n")
     else:
         output.err.print(f"[red bold]Error:[/] {escape(message)}" if code is not ExitCode.CANCELED else escape(message))
-        output.err.print(f"Log: {log}", style="dim", markup=False)
+        if log:
+            output.err.print(f"Log: {log}", style="dim", markup=False)
     return int(code)

@@ -35,16 +35,23 @@ def log_file() -> Path:
 def start_log() -> None:
     """Send the records of ``shotput`` to the log file; with nowhere to write, the command goes on without one."""
     path = log_file()
+    log.setLevel(logging.INFO)
+    log.propagate = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
     except OSError as error:
-        err.print(f"[yellow]No log is written: {error}[/]")
+        # Without any handler, logging would put tracebacks on standard error.
+        log.addHandler(logging.NullHandler())
+        err.print(f"No log is written: {path} cannot be opened ({error.strerror}).", style="yellow", markup=False)
         return
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+
+
+def is_logged() -> bool:
+    """Whether the log file could be opened."""
+    return any(isinstance(handler, logging.FileHandler) for handler in log.handlers)
 
 
 def emit(as_json: bool, document: Any, show: Callable[[], None]) -> None:
