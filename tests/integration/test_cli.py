@@ -240,7 +240,8 @@ def test_submit_wait_and_look_at_it(shotput: Command, light: Path, tmp_path: Pat
 
 def test_submit_then_wait_in_another_process(shotput: Command, light: Path, tmp_path: Path) -> None:
     answer = shotput.document("submit", light)
-    assert answer == {"jobId": answer["jobId"], "bundle": str(light), "target": "local"}
+    sent = {"files": 0, "bytes": 0, "skippedFiles": 0}
+    assert answer == {"jobId": answer["jobId"], "bundle": str(light), "target": "local", "sent": sent}
     final = shotput.document("job", "wait", answer["jobId"], "--timeout", "60")
     assert (final["jobId"], final["taskRunStatus"]) == (answer["jobId"], "SUCCEEDED")
     assert not (tmp_path / "out").exists()

@@ -71,7 +71,7 @@ def demo(
         state = local_farm.start(data_dir=root / "farm")
     try:
         with phases.phase("submit"), bars(as_json) as shown:
-            submitted = submit_bundle(bundle, connection_to(state), shown)
+            submitted, _ = submit_bundle(bundle, connection_to(state), shown)
         away = root / "project-away"
         project.rename(away)
         try:

@@ -103,9 +103,12 @@ class Bar:
     def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
         self._progress = progress
         self._task = task
+        self.last: dict[str, Any] = {}
+        """What the native module said last of a transfer; empty when there was none."""
 
     def transfer(self, info: dict[str, Any]) -> bool:
         """Show a progress dictionary of the native module; ``True``, so that it serves as the callback itself."""
+        self.last = info
         note = f"{info['processedFiles']} files, {size(info['totalBytes'])}"
         if info["transferRate"] > 0:
             note += f" at {size(info['transferRate'])}/s"

@@ -62,8 +62,8 @@ def submit(
         "auto_accept": yes or None,
     }
     with bars(as_json) as shown:
-        submitted = submit_bundle(bundle, connection, shown, **given)
-    result: dict[str, Any] = {"jobId": submitted.job_id, "bundle": str(bundle), "target": connection.name}
+        submitted, sent = submit_bundle(bundle, connection, shown, **given)
+    result: dict[str, Any] = {"jobId": submitted.job_id, "bundle": str(bundle), "target": connection.name, "sent": sent}
     if not wait:
         emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{submitted.job_id}[/]"))
         return ExitCode.OK
@@ -75,11 +75,16 @@ def submit(
     return job.code_of(final)
 
 
-def submit_bundle(bundle: Path, connection: Connection, shown: Bars, **params: Any) -> SubmittedJob:
-    """Submit with progress bars; what the service says meanwhile goes to the log."""
+def submit_bundle(
+    bundle: Path, connection: Connection, shown: Bars, **params: Any
+) -> tuple[SubmittedJob, dict[str, int]]:
+    """Submit with progress bars: the job, and how many files and bytes were sent and how many files were there already.
+
+    What the service says meanwhile goes to the log.
+    """
     hashing = shown.add("Hashing")
     upload = shown.add("Upload")
-    return submission.submit(
+    submitted = submission.submit(
         bundle,
         connection,
         on_hashing=hashing.transfer,
@@ -88,6 +93,8 @@ def submit_bundle(bundle: Path, connection: Connection, shown: Bars, **params: A
         on_confirm=_confirm,
         **params,
     )
+    names = {"files": "processedFiles", "bytes": "processedBytes", "skippedFiles": "skippedFiles"}
+    return submitted, {name: int(upload.last.get(member, 0)) for name, member in names.items()}
 
 
 def refuse_missing(exported: dict[str, Any], ignore: bool) -> None:
