@@ -135,8 +135,8 @@ def test_a_disk_that_takes_no_upload_is_one_sentence(shotput: Command, disk: Dis
     place = f"s3://{shotput.farm['bucket']}/{shotput.farm['root_prefix']}/Data/HASH.xxh128"
     store = shotput.farm["s3_endpoint_url"]
     why = {
-        "full": f"no space is left on the disk of the object store at {store}. Free some and try again; what is already "
-        "there is not sent twice.",
+        "full": f"no space is left on the disk of the object store at {store}. Free some and try again; what is "
+        "already there is not sent twice.",
         "read-only": f"the folder of the object store at {store} is read-only. Make it writable and try again.",
     }[fault]
     assert sentence_of(error, tmp_path) == f"Cannot upload FILE to {place}: {why}"
