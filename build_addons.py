@@ -20,7 +20,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,10 @@ class Wheels:
 
     def __init__(self, folder: Path, cargo_profile: str) -> None:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
-        bin_folder = Path(sys.executable).parent
+        maturin = Path(sys.executable).parent / "maturin"
         _run(
-            [bin_folder / "maturin", "build", "--quiet", "--profile", cargo_profile, "--strip", "--out", folder],
+            # Not maturin's own --strip: it changes the profile of every crate, and so builds all of them again.
+            [maturin, "build", "--quiet", "--profile", cargo_profile, "--out", folder, "--", "-Cstrip=symbols"],
             ROOT / "native",
             environment,
         )
@@ -70,16 +71,23 @@ class Wheels:
         return self._by_name["shotput"].name.split("-")[1]
 
 
-def build(host: str, wheels: Wheels, destination: Path) -> Path:
-    """Build one host's add-on into ``destination``; the archive's path. Raises ``SystemExit`` when a licence is refused."""
-    profile = profiles.find(host)
-    install: dict[str, Any] = dict(profile.document["install"])
-    system = install["platforms"].get(sysconfig.get_platform())
-    if system is None:
+def check(host: str) -> None:
+    """End with a sentence when the host's add-on may not be built, or not here: before anything is built."""
+    install = profiles.find(host).document["install"]
+    if sysconfig.get_platform() not in install["platforms"]:
         sys.exit(
             f"The profile of {host} names no platform for {sysconfig.get_platform()}: add it to install.platforms."
         )
-    _refuse_licences(install)
+    for name in install.get("vendored", []):
+        _installed(name)
+    _refuse_licences(host, install)
+
+
+def build(host: str, wheels: Wheels, destination: Path) -> Path:
+    """Build one host's add-on, which ``check`` lets pass, into ``destination``; the archive's path."""
+    profile = profiles.find(host)
+    install: dict[str, Any] = dict(profile.document["install"])
+    system = install["platforms"][sysconfig.get_platform()]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         package = tree / install["package"]
@@ -122,7 +130,7 @@ def farm_packages() -> list[str]:
     found: list[str] = []
     pending = ["shotput-farm"]
     while pending:
-        for text in distribution(pending.pop()).requires or []:
+        for text in _installed(pending.pop()).requires or []:
             requirement = Requirement(text)
             ours = requirement.name.startswith("shotput")
             if not ours and requirement.name not in found and _applies(requirement):
@@ -163,7 +171,7 @@ def _unpack(wheel: Path, destination: Path) -> None:
 
 def _copy_distribution(name: str, destination: Path) -> None:
     """A pure-Python package as it is installed here, at the version of the lock file."""
-    package = distribution(name)
+    package = _installed(name)
     for file in package.files or []:
         if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".pyc":
             continue
@@ -177,17 +185,24 @@ def _copy_distribution(name: str, destination: Path) -> None:
         shutil.copyfile(str(package.locate_file(file)), target)
 
 
+def _installed(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        sys.exit(f"The package {name} is not installed here, so no add-on can bring it. Run `make setup` first.")
+
+
 def _components(install: dict[str, Any]) -> list[licences.Component]:
     roots = [*install.get("vendored", []), *(["shotput-farm"] if install.get("farm") else [])]
     return licences.crates() + licences.python_packages(tuple(roots))
 
 
-def _refuse_licences(install: dict[str, Any]) -> None:
+def _refuse_licences(host: str, install: dict[str, Any]) -> None:
     rules = tomllib.loads((ROOT / "deny.toml").read_text(encoding="utf-8"))
     wrong = licences.refused(_components(install), rules)
     if wrong:
         lines = "\n".join(f"  {item.name} {item.version}: {item.licence}" for item in wrong)
-        sys.exit(f"These may not be shipped; deny.toml does not allow their licences:\n{lines}")
+        sys.exit(f"The add-on for {host} is not built: deny.toml does not allow the licences of\n{lines}")
 
 
 def _add_licences(tree: Path, licence: str, install: dict[str, Any]) -> None:
@@ -232,9 +247,12 @@ def main() -> None:
     parser.add_argument("--release", action="store_true", help="optimise the native module as for a release")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where the archives go (default: dist/)")
     options = parser.parse_args()
+    hosts = options.hosts or profiles.names()
+    for host in hosts:
+        check(host)
     with tempfile.TemporaryDirectory() as folder:
         wheels = Wheels(Path(folder), "release" if options.release else "dev")
-        for host in options.hosts or profiles.names():
+        for host in hosts:
             archive = build(host, wheels, options.output)
             content = archive.read_bytes()
             print(f"{archive}  {len(content) / 1e6:.1f} MB  sha256 {hashlib.sha256(content).hexdigest()}")

@@ -1,17 +1,16 @@
-"""Starts the local farm from an add-on's private folder: ``python -I run_farm.py SHOTPUT_FOLDER [ARGUMENTS ...]``.
+"""Starts the local farm from the folder that this file lies in: ``python -I run_farm.py [ARGUMENTS ...]``.
 
-The farm's process runs isolated, so this file puts two folders on its path: the one that it lies in, with the farm and
-its web stack, and the one given first, which holds the package ``shotput``.
+The folder holds the farm, its web stack and the package ``shotput`` (see ``shotput.local_farm.install``). The farm's
+process runs isolated and sees them, and no other process does.
 """
 
 import sys
 from pathlib import Path
 
 script = Path(__file__).resolve()
-shotput_folder = sys.argv.pop(1)
-sys.path[:0] = [str(script.parent), shotput_folder]
+sys.path.insert(0, str(script.parent))
 
 if __name__ == "__main__":
     from shotput_farm.__main__ import main
 
-    sys.exit(main(launcher=(sys.executable, "-I", str(script), shotput_folder)))
+    sys.exit(main(launcher=(sys.executable, "-I", str(script))))

@@ -109,7 +109,8 @@ def contracts() -> str:
 def native_imports() -> list[str]:
     """Where a package that must go through the facade names the native module, which import-linter cannot see."""
     found = []
-    folders = [ROOT / "shared_ui/shotput_ui", *(ROOT / "integrations" / host.removeprefix("shotput_") for host in hosts())]
+    folders = [ROOT / "shared_ui/shotput_ui"]
+    folders += [ROOT / "integrations" / host.removeprefix("shotput_") for host in hosts()]
     for path in sorted(file for folder in folders for file in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []

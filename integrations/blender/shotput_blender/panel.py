@@ -8,7 +8,6 @@ thread while a timer redraws the panel.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -79,13 +78,12 @@ CURRENT = Submission()
 
 
 def farm_launcher() -> list[str] | None:
-    """The command that starts the farm that the add-on brings; ``None`` where ``shotput_farm`` is installed anyway."""
-    import shotput
+    """The command that starts the farm that the add-on brings; ``None`` where ``shotput_farm`` is installed anyway.
 
-    script = Path(__file__).parent / "farm" / "run_farm.py"
-    if not script.is_file():
-        return None
-    return [sys.executable, "-I", str(script), str(Path(shotput.__file__).parents[1])]
+    The farm is copied to the user's data folder first. Raises ``FarmError`` when that does not work.
+    """
+    farm = Path(__file__).parent / "farm"
+    return local_farm.install(farm) if farm.is_dir() else None
 
 
 def export_for_submission(save: str, ignore_missing: bool) -> tuple[Path, dict[str, Any]]:

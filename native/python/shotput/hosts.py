@@ -54,7 +54,7 @@ def package_folder(profile: Profile) -> Path:
     here = Path(__file__).resolve()
     named = os.environ.get("SHOTPUT_INTEGRATIONS")
     places = [Path(named)] if named else []
-    places += [here.parent / "integrations", here.parents[3] / "integrations"]
+    places += [here.parents[1] / "shotput_integrations", here.parents[3] / "integrations"]
     for place in places:
         if (place / profile.name / profile.package / profile.export_script).is_file():
             return place / profile.name

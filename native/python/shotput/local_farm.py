@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from shotput._native import __version__
 from shotput.errors import FarmError
 
 STATE_FILE = "farm.json"
@@ -29,6 +33,7 @@ LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
 OUTPUT_FILE = "farm.out"
 KEYS_FILE = "keys.json"
+LAUNCH_FILE = "run_farm.py"
 
 IDLE_TIMEOUT = 3600.0
 """Seconds without work and without requests after which a farm that ``start`` started ends itself."""
@@ -98,6 +103,11 @@ def data_dir() -> Path:
     ``$SHOTPUT_DATA_DIR`` (default: the platform's folder for application data) holds one folder per host name, because
     home folders are shared between machines and a farm's lock and databases must not be.
     """
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
+    return _data_root() / f"farm-{host}"
+
+
+def _data_root() -> Path:
     root = os.environ.get("SHOTPUT_DATA_DIR")
     if root:
         base = Path(root)
@@ -107,8 +117,7 @@ def data_dir() -> Path:
         base = Path.home() / "Library" / "Application Support" / "Shotput"
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "shotput"
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
-    return base.absolute() / f"farm-{host}"
+    return base.absolute()
 
 
 def state(data_dir: str | os.PathLike[str] | None = None) -> FarmState | None:
@@ -178,6 +187,33 @@ def start(
         f"The farm did not serve within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says how far it came; "
         "try again with a longer time."
     )
+
+
+def install(source_folder: str | os.PathLike[str], *, python: str | None = None) -> list[str]:
+    """Copy the farm that an add-on brings to the user's data folder and return the command that starts it from there.
+
+    ``source_folder`` holds ``run_farm.py``, the package ``shotput_farm`` and what it needs, all but ``shotput`` itself,
+    which is taken from where it was imported. The copy, ``programs/<version>-<hash of the content>`` below the folder
+    of application data, is made once and never changed, so that an update of the add-on pulls nothing from under a
+    running farm. ``python`` is the interpreter to start it with (default: this one). Raises FarmError when there is no
+    farm in the folder or the copy cannot be made.
+    """
+    source = Path(source_folder).absolute()
+    package = Path(__file__).resolve().parent
+    if not (source / LAUNCH_FILE).is_file():
+        raise FarmError(f"There is no farm in {source}: {LAUNCH_FILE} is missing. Install the add-on again.")
+    programs = _data_root() / "programs"
+    try:
+        files = [*_program_files(source, ""), *_program_files(package, "shotput/")]
+        program = programs / f"{__version__}-{_content_hash(files)}"
+        if not program.is_dir():
+            _copy_program(files, program)
+    except OSError as error:
+        raise FarmError(
+            f"The farm of {source} cannot be copied to {programs} ({error.strerror}: {error.filename}). Make "
+            "room or the folder writable, or name another one in SHOTPUT_DATA_DIR."
+        ) from error
+    return [python or sys.executable, "-I", str(program / LAUNCH_FILE)]
 
 
 def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = None) -> bool:
@@ -314,6 +350,46 @@ else:
 
 def _folder(given: str | os.PathLike[str] | None) -> Path:
     return data_dir() if given is None else Path(given).absolute()
+
+
+def _program_files(folder: Path, prefix: str) -> list[tuple[str, Path]]:
+    """Every file to copy from a folder, by its name in the copy; what Python compiled for itself is none."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(names):
+            path = Path(root, name)
+            found.append((prefix + path.relative_to(folder).as_posix(), path))
+    return found
+
+
+def _content_hash(files: Sequence[tuple[str, Path]]) -> str:
+    digest = hashlib.sha256()
+    for name, path in files:
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            for block in iter(lambda stream=stream: stream.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _copy_program(files: Sequence[tuple[str, Path]], program: Path) -> None:
+    """Copy under another name and rename when all is there: a copy with its final name is whole."""
+    program.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=program.parent))
+    try:
+        for name, path in files:
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        try:
+            partial.rename(program)
+        except OSError:
+            # Another host copied the same farm in the meantime.
+            if not program.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _read_state(folder: Path) -> FarmState | None:

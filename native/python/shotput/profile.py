@@ -147,7 +147,8 @@ def profile_folders() -> tuple[Path, ...]:
     package = Path(__file__).resolve().parent
     named = os.environ.get("SHOTPUT_PROFILES")
     repository = package.parents[2] / "profiles" if len(package.parents) > 2 else None
-    return tuple(folder for folder in (Path(named) if named else None, package / "profiles", repository) if folder)
+    places = (Path(named) if named else None, package.parent / "shotput_integrations" / "profiles", repository)
+    return tuple(folder for folder in places if folder)
 
 
 def names() -> tuple[str, ...]:

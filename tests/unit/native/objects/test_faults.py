@@ -71,6 +71,8 @@ def test_a_killed_store_leaves_whole_objects_and_nothing_else(root: Path) -> Non
                 while sum(path.stat().st_size for path in temporary.iterdir()) < 6 * MEBIBYTE:
                     assert time.monotonic() < deadline, "the halves did not arrive"
                     time.sleep(0.02)
+                process.kill()
+                process.wait()
         finally:
             process.kill()
     assert len(list(temporary.iterdir())) == 2

@@ -41,12 +41,15 @@ pub(super) fn kill_marked(entries: &[&str]) -> Result<usize> {
 
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let mut killed = std::collections::HashSet::new();
+    let mut looked_again = 0;
     loop {
-        let found = marked(entries);
+        let (found, unreadable) = scan(entries);
         if found.is_empty() {
-            return Ok(killed.len());
-        }
-        if std::time::Instant::now() > deadline {
+            if !unreadable || looked_again == LOOKS_AT_UNREADABLE {
+                return Ok(killed.len());
+            }
+            looked_again += 1;
+        } else if std::time::Instant::now() > deadline {
             let left: Vec<String> = found.iter().map(u32::to_string).collect();
             return Err(CoreError::Session(format!(
                 "Processes of an earlier session do not end: {}. End them by hand, then try again.",
@@ -58,7 +61,7 @@ pub(super) fn kill_marked(entries: &[&str]) -> Result<usize> {
                 killed.insert(id);
             }
         }
-        // A killed process is seen until its parent reaps it; one that was starting another is seen through the other.
+        // A killed process is seen until it is gone; one that was starting another is seen through the other.
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
@@ -70,19 +73,41 @@ pub(super) fn kill_marked(_entries: &[&str]) -> Result<usize> {
 
 #[cfg(target_os = "linux")]
 fn marked(entries: &[&str]) -> Vec<u32> {
+    scan(entries).0
+}
+
+/// How often a process whose environment is empty is looked at again. It is so while a process executes a program, which
+/// must not hide it; some empty it for good, and those are not waited for.
+#[cfg(target_os = "linux")]
+const LOOKS_AT_UNREADABLE: u32 = 25;
+
+/// Processes with one of `entries` in their environment, and whether there are any that have none to be read just now.
+#[cfg(target_os = "linux")]
+fn scan(entries: &[&str]) -> (Vec<u32>, bool) {
     let own = std::process::id();
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|id| *id != own)
-        .filter(|id| {
-            // Empty for zombies and kernel threads, refused for other users' processes.
-            let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| entries.iter().any(|entry| variable == entry.as_bytes()))
-        })
-        .collect()
+    let mut found = Vec::new();
+    let mut unreadable = false;
+    let processes = std::fs::read_dir("/proc").into_iter().flatten();
+    let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    for id in ids.filter(|id| *id != own) {
+        // Refused for other users' processes, whose sessions are not ours.
+        let Ok(environment) = std::fs::read(format!("/proc/{id}/environ")) else { continue };
+        if environment.split(|byte| *byte == 0).any(|variable| entries.iter().any(|entry| variable == entry.as_bytes()))
+        {
+            found.push(id);
+        }
+        unreadable |= environment.is_empty() && is_program(id);
+    }
+    (found, unreadable)
+}
+
+/// Neither a zombie, nor init, nor a thread of the kernel (process 2 and its children): those never have one to be read.
+#[cfg(target_os = "linux")]
+fn is_program(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let (state, parent) = (fields.next(), fields.next());
+    id > 2 && parent != Some("2") && state.is_some_and(|state| !matches!(state, "Z" | "X"))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,32 @@
+"""The add-ons, built once for all tests that need them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def build_addons(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Path]]:
+    """Runs build_addons.py in the development profile: the archives by host."""
+
+    def run(*hosts: str) -> dict[str, Path]:
+        folder = tmp_path_factory.mktemp("dist")
+        command = [sys.executable, str(ROOT / "build_addons.py"), "--output", str(folder), *hosts]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {host: next(folder.glob(f"shotput_{host}-*.zip")) for host in hosts}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def addons(build_addons: Callable[..., dict[str, Path]]) -> dict[str, Path]:
+    """Every host's add-on."""
+    return build_addons("blender", "houdini", "maya")
