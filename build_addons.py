@@ -46,18 +46,22 @@ _BOTOCORE_KEPT = (
 
 
 class Wheels:
-    """The wheels of one build: ours, made from the sources here."""
+    """Our wheels: those that lie in ``folder`` already, and the others made there from the sources here."""
 
     def __init__(self, folder: Path, cargo_profile: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
-        maturin = Path(sys.executable).parent / "maturin"
-        _run(
-            # Not maturin's own --strip: it changes the profile of every crate, and so builds all of them again.
-            [maturin, "build", "--quiet", "--profile", cargo_profile, "--out", folder, "--", "-Cstrip=symbols"],
-            ROOT / "native",
-            environment,
-        )
+        if not list(folder.glob("shotput-*.whl")):
+            maturin = Path(sys.executable).parent / "maturin"
+            _run(
+                # Not maturin's own --strip: it changes the profile of every crate, and so builds all of them again.
+                [maturin, "build", "--quiet", "--profile", cargo_profile, "--out", folder, "--", "-Cstrip=symbols"],
+                ROOT / "native",
+                environment,
+            )
         for project in ("shared_ui", "farm"):
+            if list(folder.glob(f"shotput_{project.removeprefix('shared_')}-*.whl")):
+                continue
             _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], ROOT / project, environment)
         self._by_name = {path.name.split("-")[0]: path for path in sorted(folder.glob("*.whl"))}
 
@@ -246,12 +250,15 @@ def main() -> None:
     )
     parser.add_argument("--release", action="store_true", help="optimise the native module as for a release")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where the archives go (default: dist/)")
+    parser.add_argument(
+        "--wheels", type=Path, help="take our wheels from this folder, and leave there those that are built"
+    )
     options = parser.parse_args()
     hosts = options.hosts or profiles.names()
     for host in hosts:
         check(host)
     with tempfile.TemporaryDirectory() as folder:
-        wheels = Wheels(Path(folder), "release" if options.release else "dev")
+        wheels = Wheels((options.wheels or Path(folder)).absolute(), "release" if options.release else "dev")
         for host in hosts:
             archive = build(host, wheels, options.output)
             content = archive.read_bytes()
