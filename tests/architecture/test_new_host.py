@@ -60,7 +60,7 @@ class Copy:
 
     def variables(self) -> dict[str, str]:
         paths = [self.root / name for name in ("native/python", "shared_ui", "farm")]
-        named = {"SHOTPUT_DATA_DIR": str(self.data), "SHOTPUT_TOYBOX": str(self.program), "HOME": str(self.work)}
+        named = {"SHOTPUT_DATA_DIR": str(self.data), "SHOTPUT_TOYBOX": str(self.program)}
         path = os.pathsep.join(map(str, paths))
         return {**os.environ, **named, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -70,7 +70,9 @@ class Copy:
     def shotput(self, *arguments: str | Path, code: int = 0) -> Any:
         """The command of the copy; its one document."""
         command = [*_COMMAND, *map(str, arguments), "--json"]
-        done = subprocess.run(command, cwd=self.work, env=self.variables(), capture_output=True, text=True, check=False)
+        # A home of its own, so that neither settings nor caches of whoever runs the tests are in play.
+        variables = {**self.variables(), "HOME": str(self.work)}
+        done = subprocess.run(command, cwd=self.work, env=variables, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (code, ""), done.stdout + done.stderr
         return json.loads(done.stdout)
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from shotput import _native
 from shotput.cli import targets
 from shotput.cli.failure import JOB_CODES, CommandFailure, ExitCode
-from shotput.cli.output import JsonOption, bars, emit, out, size, status, table
+from shotput.cli.output import JsonOption, bars, counted, emit, out, size, status, table
 from shotput.errors import ServiceError
 from shotput.submission import ENDED, Connection, SubmittedJob, progress_of
 
@@ -259,8 +259,7 @@ def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
     out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {done}/{total} tasks[/]")
     if outputs is not None:
         files = outputs["files"]
-        count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        out.print(f"{count}, {size(outputs['statistics']['total_bytes'])}")
+        out.print(f"{counted(len(files))}, {size(outputs['statistics']['total_bytes'])}")
         for folder in sorted({str(Path(path).parent) for path in files}):
             out.print(f"  {escape(folder)}")
     elif code_of(job) is not ExitCode.OK:

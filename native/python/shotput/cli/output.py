@@ -81,6 +81,11 @@ def size(count: float) -> str:
     raise AssertionError("unreachable")
 
 
+def counted(files: int) -> str:
+    """A number of files for a person: ``1 file``."""
+    return "1 file" if files == 1 else f"{files} files"
+
+
 _STATUS_STYLES = {
     "SUCCEEDED": "green",
     "FAILED": "red",
@@ -109,7 +114,10 @@ class Bar:
     def transfer(self, info: dict[str, Any]) -> bool:
         """Show a progress dictionary of the native module; ``True``, so that it serves as the callback itself."""
         self.last = info
-        note = f"{info['processedFiles']} files, {size(info['totalBytes'])}"
+        skipped = info.get("skippedFiles", 0)
+        note = f"{counted(info['processedFiles'] + skipped)}, {size(info['totalBytes'])}"
+        if skipped:
+            note += f", {skipped} known already"
         if info["transferRate"] > 0:
             note += f" at {size(info['transferRate'])}/s"
         self.update(info["progress"], note)
