@@ -368,7 +368,7 @@ def _content_hash(files: Sequence[tuple[str, Path]]) -> str:
     for name, path in files:
         digest.update(f"{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as stream:
-            for block in iter(lambda stream=stream: stream.read(1 << 20), b""):
+            while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()[:16]
 
