@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes.deadline_service import DeadlineService
+
+# The native package is also tested with nothing but pytest beside it; the object store's clients are then not there.
+collect_ignore = [] if importlib.util.find_spec("boto3") else ["objects"]
 
 
 @pytest.fixture
@@ -35,8 +39,9 @@ def config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def aws_environment(service: DeadlineService, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keys and endpoints in the environment, as a user of another AWS tool sets them. Gives the configuration's "
-    "path."""
+    """Keys and endpoints in the environment, as a user of another AWS tool sets them.
+
+    Gives the configuration's path."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
