@@ -8,6 +8,7 @@ folder that only the farm's process sees. Built twice from the same sources, it 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import io
 import os
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from shotput import _native
 from shotput import profile as profiles
 
 from tools import licences
@@ -46,22 +48,16 @@ _BOTOCORE_KEPT = (
 
 
 class Wheels:
-    """Our wheels: those that lie in ``folder`` already, and the others made there from the sources here."""
+    """The wheels of one build: ours, made from the sources here."""
 
-    def __init__(self, folder: Path, cargo_profile: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, *, release: bool) -> None:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
-        if not list(folder.glob("shotput-*.whl")):
+        if release:
             maturin = Path(sys.executable).parent / "maturin"
-            _run(
-                # Not maturin's own --strip: it changes the profile of every crate, and so builds all of them again.
-                [maturin, "build", "--quiet", "--profile", cargo_profile, "--out", folder, "--", "-Cstrip=symbols"],
-                ROOT / "native",
-                environment,
-            )
+            _run([maturin, "build", "--quiet", "--release", "--out", folder], ROOT / "native", environment)
+        else:
+            _development_wheel(folder)
         for project in ("shared_ui", "farm"):
-            if list(folder.glob(f"shotput_{project.removeprefix('shared_')}-*.whl")):
-                continue
             _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], ROOT / project, environment)
         self._by_name = {path.name.split("-")[0]: path for path in sorted(folder.glob("*.whl"))}
 
@@ -73,6 +69,41 @@ class Wheels:
     def version(self) -> str:
         """The version that all of them have."""
         return self._by_name["shotput"].name.split("-")[1]
+
+
+def _development_wheel(folder: Path) -> None:
+    """The wheel of ``shotput`` around the native module of this environment, without its symbols.
+
+    Cargo would build half of the crates again, because it is started with another environment than by ``make setup``.
+    """
+    package = ROOT / "native" / "python" / "shotput"
+    files = {
+        path.relative_to(package.parent).as_posix(): path.read_bytes()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".pyi", ".typed")
+    }
+    module = Path(_native.__file__)
+    with tempfile.TemporaryDirectory() as scratch:
+        stripped = Path(scratch, module.name)
+        shutil.copyfile(module, stripped)
+        if sys.platform != "win32":
+            _run(["strip", *(["-x"] if sys.platform == "darwin" else []), stripped], Path(scratch), dict(os.environ))
+        files[f"shotput/{module.name}"] = stripped.read_bytes()
+    installed = _installed("shotput")
+    name = f"shotput-{installed.version}"
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = f"cp39-abi3-{platform}"
+    files[f"{name}.dist-info/METADATA"] = (installed.read_text("METADATA") or "").encode()
+    files[f"{name}.dist-info/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+    files[f"{name}.dist-info/licenses/LICENSE"] = (ROOT / "native" / "LICENSE").read_bytes()
+    record = f"{name}.dist-info/RECORD"
+    lines = [f"{path},sha256={_record_hash(content)},{len(content)}" for path, content in sorted(files.items())]
+    files[record] = "\n".join([*lines, f"{record},,", ""]).encode()
+    (folder / f"{name}-{tag}.whl").write_bytes(_zip(files))
+
+
+def _record_hash(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
 
 
 def check(host: str) -> None:
@@ -125,7 +156,7 @@ def build(host: str, wheels: Wheels, destination: Path) -> Path:
         _add_licences(tree, profile.license, install)
         destination.mkdir(parents=True, exist_ok=True)
         archive = destination / f"{profile.package}-{wheels.version}-{system}.zip"
-        archive.write_bytes(_zip(tree))
+        archive.write_bytes(_zip({name: path.read_bytes() for name, path in _files(tree)}))
     return archive
 
 
@@ -217,20 +248,20 @@ def _add_licences(tree: Path, licence: str, install: dict[str, Any]) -> None:
 
 
 def _files(tree: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(tree.rglob("*"), key=lambda item: item.relative_to(tree).as_posix()):
+    for path in tree.rglob("*"):
         if path.is_file():
             yield path.relative_to(tree).as_posix(), path
 
 
-def _zip(tree: Path) -> bytes:
-    """The tree as a zip: sorted names, one time, one mode, so that equal trees are equal bytes."""
+def _zip(files: dict[str, bytes]) -> bytes:
+    """The files as a zip: sorted names, one time, one mode, so that equal files are equal bytes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, path in _files(tree):
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -250,15 +281,12 @@ def main() -> None:
     )
     parser.add_argument("--release", action="store_true", help="optimise the native module as for a release")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where the archives go (default: dist/)")
-    parser.add_argument(
-        "--wheels", type=Path, help="take our wheels from this folder, and leave there those that are built"
-    )
     options = parser.parse_args()
     hosts = options.hosts or profiles.names()
     for host in hosts:
         check(host)
     with tempfile.TemporaryDirectory() as folder:
-        wheels = Wheels((options.wheels or Path(folder)).absolute(), "release" if options.release else "dev")
+        wheels = Wheels(Path(folder), release=options.release)
         for host in hosts:
             archive = build(host, wheels, options.output)
             content = archive.read_bytes()

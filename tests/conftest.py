@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,12 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def build_addons(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Path]]:
-    """Runs build_addons.py in the development profile: the archives by host. ``wheels``: where to keep our wheels."""
+    """Runs build_addons.py in the development profile: the archives by host."""
 
-    def run(*hosts: str, wheels: Path | None = None) -> dict[str, Path]:
+    def run(*hosts: str) -> dict[str, Path]:
         folder = tmp_path_factory.mktemp("dist")
-        kept = ["--wheels", str(wheels)] if wheels else []
-        command = [sys.executable, str(ROOT / "build_addons.py"), "--output", str(folder), *kept, *hosts]
+        command = [sys.executable, str(ROOT / "build_addons.py"), "--output", str(folder), *hosts]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return {host: next(folder.glob(f"shotput_{host}-*.zip")) for host in hosts}
@@ -29,13 +27,6 @@ def build_addons(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict
 
 
 @pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of our wheels, filled by the first build; one that is filled already is named by SHOTPUT_WHEELS."""
-    named = os.environ.get("SHOTPUT_WHEELS")
-    return Path(named) if named else tmp_path_factory.mktemp("wheels")
-
-
-@pytest.fixture(scope="session")
-def addons(build_addons: Callable[..., dict[str, Path]], wheels: Path) -> dict[str, Path]:
+def addons(build_addons: Callable[..., dict[str, Path]]) -> dict[str, Path]:
     """Every host's add-on."""
-    return build_addons("blender", "houdini", "maya", wheels=wheels)
+    return build_addons("blender", "houdini", "maya")

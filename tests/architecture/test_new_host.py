@@ -122,10 +122,8 @@ def test_the_import_rules_know_its_own_modules(copy: Copy) -> None:
     assert "shotput.scene -> toybox" in done.stdout
 
 
-@pytest.mark.usefixtures("addons")
-def test_its_add_on_is_built(copy: Copy, wheels: Path, tmp_path: Path) -> None:
-    # Our wheels are those that the other add-ons were built with: no line of them depends on the host.
-    copy.python("build_addons.py", "--wheels", wheels, "--output", tmp_path, "toybox")
+def test_its_add_on_is_built(copy: Copy, tmp_path: Path) -> None:
+    copy.python("build_addons.py", "--output", tmp_path, "toybox")
     (archive,) = tmp_path.glob("shotput_toybox-*.zip")
     with zipfile.ZipFile(archive) as content:
         names = content.namelist()
