@@ -10,12 +10,18 @@ import ast
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 QT = ("PySide2", "PySide6", "PyQt5", "PyQt6", "qtpy", "shiboken2", "shiboken6")
-DCC_MODULES = ("bpy", "bpy_extras", "bmesh", "mathutils", "maya", "pymel", "hou", "hdefereval")
+
+
+def dcc_modules() -> list[str]:
+    """The modules that the hosts bring themselves, by the profiles."""
+    documents = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "profiles").glob("*.toml"))]
+    return [module for document in documents for module in document["host"]["modules"]]
 
 
 def hosts() -> list[str]:
@@ -38,6 +44,7 @@ def contract(name: str, kind: str, **fields: list[str] | str) -> str:
 def contracts() -> str:
     """The whole configuration."""
     host_packages = hosts()
+    dcc = dcc_modules()
     packages = ["shotput", "shotput_ui", "shotput_farm", *host_packages]
     sections = [
         "[importlinter]\ninclude_external_packages = True\nroot_packages =\n"
@@ -47,7 +54,7 @@ def contracts() -> str:
             "the facade knows no toolkit, no host and nothing above it",
             "forbidden",
             source_modules=["shotput"],
-            forbidden_modules=[*QT, *DCC_MODULES, "shotput_ui", "shotput_farm", *host_packages],
+            forbidden_modules=[*QT, *dcc, "shotput_ui", "shotput_farm", *host_packages],
             ignore_imports=["shotput.cli.bare_render -> bpy"],
         ),
         contract(
@@ -74,14 +81,14 @@ def contracts() -> str:
             "view models know no toolkit and no host",
             "forbidden",
             source_modules=["shotput_ui.host"],
-            forbidden_modules=[*QT, *DCC_MODULES, *host_packages],
+            forbidden_modules=[*QT, *dcc, *host_packages],
             allow_indirect_imports="True",
         ),
         contract(
             "the farm knows no user interface and no integration",
             "forbidden",
             source_modules=["shotput_farm"],
-            forbidden_modules=[*QT, *DCC_MODULES, "shotput_ui", *host_packages],
+            forbidden_modules=[*QT, *dcc, "shotput_ui", *host_packages],
             allow_indirect_imports="True",
         ),
         contract(

@@ -11,7 +11,11 @@ from rich.markup import escape
 from shotput import local_farm
 from shotput.cli.output import JsonOption, emit, err, out, table
 
-app = typer.Typer(help="The local farm: it starts by itself when a job is submitted.", no_args_is_help=True)
+app = typer.Typer(
+    help="The local farm: it starts by itself when a job is submitted.",
+    epilog="Example: shotput farm up",
+    no_args_is_help=True,
+)
 
 
 @app.command(epilog="Example: shotput farm up")

@@ -120,7 +120,7 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         sock = _bind(settings.port, ports)
         cleanup.callback(sock.close)
         try:
-            credentials = CredentialStore(folder / "keys.json", bucket=BUCKET)
+            credentials = CredentialStore(folder / local_farm.KEYS_FILE, bucket=BUCKET)
             logs = LogStore(folder / "logs.sqlite3")
             cleanup.callback(logs.close)
             farm = open_farm(folder)

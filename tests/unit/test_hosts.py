@@ -76,7 +76,10 @@ def test_a_host_that_crashes(made_up: Any, tmp_path: Path) -> None:
     with pytest.raises(SceneError) as caught:
         hosts.export_scene(scene, tmp_path / "bundle", executable=program("echo broken >&2; exit 11"))
     text, log = _log(caught.value)
-    assert text == f"Sketch ended with exit code 11 while exporting {scene} and said nothing."
+    assert text == (
+        f"Sketch ended with exit code 11 while exporting {scene} and gave no answer. Try to open the scene by hand; "
+        "what Sketch printed is in the log."
+    )
     assert log.read_text("utf-8") == "broken\n"
 
 

@@ -20,7 +20,7 @@ import bpy
 from shotput import bundle, profile
 from shotput.errors import SceneError
 from shotput.scene import Dependency, RenderUnit, ScanWarning, SceneDescription
-from shotput.submitter import Submitter, SubmitterSettings
+from shotput.submitter import Submitter, SubmitterSettings, settings_with
 
 from . import description
 from .dependencies import scan_dependencies
@@ -38,8 +38,8 @@ class BlenderSettings(SubmitterSettings):
     """What a submission from Blender can choose. ``get_settings`` fills all of it from the scene.
 
     ``layers`` names the view layers to render, empty for all that are on; ``camera`` is empty for the scene's own, with
-    the cameras of its markers; ``missing_files`` is FAIL or IGNORE; ``scene_file`` is the .blend to submit when it is
-    not the open one (a copy). ``resolution_percentage`` is in percent, resolutions in pixels.
+    the cameras of its markers; ``scene_file`` is the .blend to submit when it is not the open one (a copy).
+    ``resolution_percentage`` is in percent, resolutions in pixels.
     """
 
     scene: str = ""
@@ -53,52 +53,9 @@ class BlenderSettings(SubmitterSettings):
     output_pattern: str = "####"
     output_format: str = "PNG"
     chunk_size: int = 1
-    missing_files: str = "FAIL"
     run_scripts: bool = False
     blender_executable: str = "blender"
     scene_file: str = ""
-
-
-# What people type on a command line, to the field it means.
-_ALIASES = {"frames": "frame_list", "output_directory": "output_path", "output_dir": "output_path", "name": "job_name"}
-
-
-def settings_with(settings: BlenderSettings, options: Mapping[str, Any]) -> BlenderSettings:
-    """The settings with options of these names put in; texts become the type of their field.
-
-    Raises ``SceneError`` for an unknown option or a value that does not fit.
-    """
-    known = {item.name: item for item in dataclasses.fields(settings)}
-    changes: dict[str, Any] = {}
-    for given, value in options.items():
-        name = _ALIASES.get(given, given)
-        if name not in known:
-            raise SceneError(
-                f"There is no export setting '{given}'. There are: {', '.join(sorted({*known, *_ALIASES}))}."
-            )
-        current = getattr(settings, name)
-        try:
-            changes[name] = _converted(value, type(current))
-        except ValueError as error:
-            raise SceneError(f"The export setting {given}={value} does not fit: {error}.") from error
-    if "output_path" in changes:
-        changes["output_path"] = os.path.abspath(changes["output_path"])
-    return dataclasses.replace(settings, **changes)
-
-
-def _converted(value: Any, wanted: type) -> Any:
-    if wanted is bool and isinstance(value, str):
-        if value.lower() not in ("true", "false"):
-            raise ValueError("it must be true or false")
-        return value.lower() == "true"
-    if wanted is list and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if wanted is int:
-        try:
-            return int(value)
-        except ValueError:
-            raise ValueError("it must be a whole number") from None
-    return list(value) if wanted is list else wanted(value)
 
 
 class BlenderSubmitter(Submitter[BlenderSettings]):

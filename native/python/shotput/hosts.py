@@ -157,7 +157,8 @@ def _ask(
         lines = [line for line in stream if line.startswith(_RESULT)]
     if not lines:
         raise SceneError(
-            f"{profile.label} ended with exit code {done.returncode} while {doing} and said nothing. Log: {log}"
+            f"{profile.label} ended with exit code {done.returncode} while {doing} and gave no answer. Try to open the "
+            f"scene by hand; what {profile.label} printed is in the log. Log: {log}"
         )
     document: dict[str, Any] = json.loads(lines[-1][len(_RESULT) :])
     if not document["ok"]:
@@ -167,11 +168,15 @@ def _ask(
     return result
 
 
+def log_folder() -> Path:
+    """Where what hosts print is kept, one file a run: this user's part of the temporary folder. It need not exist."""
+    user = os.getuid() if sys.platform != "win32" else os.environ["USERNAME"]
+    return Path(tempfile.gettempdir()) / f"shotput-{user}"
+
+
 def _log_file(profile: Profile) -> Path:
     """A new log file in the user's temporary folder; the host may run several times at once."""
-    folder = (
-        Path(tempfile.gettempdir()) / f"shotput-{os.getuid() if sys.platform != 'win32' else os.environ['USERNAME']}"
-    )
+    folder = log_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f"{profile.name}-", suffix=".log", dir=folder)
     os.close(handle)

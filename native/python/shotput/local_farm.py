@@ -32,6 +32,7 @@ STATE_FILE = "farm.json"
 LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
 OUTPUT_FILE = "farm.out"
+KEYS_FILE = "keys.json"
 LAUNCH_FILE = "run_farm.py"
 
 IDLE_TIMEOUT = 3600.0

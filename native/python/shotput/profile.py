@@ -223,7 +223,8 @@ def _parse_toml(text: str, file: Path) -> dict[str, Any]:
         import tomllib
     except ImportError as error:
         raise ProfileError(f"This Python reads no TOML. Use the profile frozen to JSON instead of {file}.") from error
-    return tomllib.loads(text)
+    document: dict[str, Any] = tomllib.loads(text)
+    return document
 
 
 def parse(document: Mapping[str, Any]) -> Profile:

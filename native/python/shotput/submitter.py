@@ -7,12 +7,15 @@ Collecting happens in the host; writing a bundle from the result is ``shotput.bu
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from shotput.bundle import AssetReferences
+from shotput.errors import SceneError
 
 
 @dataclass
@@ -21,7 +24,8 @@ class SubmitterSettings:
 
     ``frame_list`` is an OpenJD range expression (``1-100:2``) and empty means the scene's own frames; ``priority`` is 0
     to 100; ``initial_status`` READY or SUSPENDED; ``max_worker_count`` -1 for no limit. The three lists name files and
-    folders to send and to bring home beyond what the scan finds.
+    folders to send and to bring home beyond what the scan finds. ``missing_files`` is FAIL or IGNORE: what a task does
+    when a file of the scene is not there.
     """
 
     job_name: str = ""
@@ -38,6 +42,7 @@ class SubmitterSettings:
     input_filenames: list[str] = field(default_factory=list)
     input_directories: list[str] = field(default_factory=list)
     output_directories: list[str] = field(default_factory=list)
+    missing_files: str = "FAIL"
 
     def job_values(self) -> dict[str, Any]:
         """The values that the service itself takes, by their names in a bundle without the ``deadline:`` before
@@ -54,6 +59,48 @@ class SubmitterSettings:
 
 
 Settings = TypeVar("Settings", bound=SubmitterSettings)
+
+# What people type on a command line, to the field it means.
+_ALIASES = {"frames": "frame_list", "output_directory": "output_path", "output_dir": "output_path", "name": "job_name"}
+
+
+def settings_with(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """The settings with options of these names put in; texts become the type of their field.
+
+    Raises ``SceneError`` for an unknown option or a value that does not fit.
+    """
+    known = {item.name: item for item in dataclasses.fields(settings)}
+    changes: dict[str, Any] = {}
+    for given, value in options.items():
+        name = _ALIASES.get(given, given)
+        if name not in known:
+            raise SceneError(
+                f"There is no export setting '{given}'. There are: {', '.join(sorted({*known, *_ALIASES}))}."
+            )
+        current = getattr(settings, name)
+        try:
+            changes[name] = _converted(value, type(current))
+        except ValueError as error:
+            raise SceneError(f"The export setting {given}={value} does not fit: {error}.") from error
+    if "output_path" in changes:
+        # Without following links: the folder is known under this name.
+        changes["output_path"] = os.path.abspath(changes["output_path"])  # noqa: PTH100
+    return dataclasses.replace(settings, **changes)
+
+
+def _converted(value: Any, wanted: type) -> Any:
+    if wanted is bool and isinstance(value, str):
+        if value.lower() not in ("true", "false"):
+            raise ValueError("it must be true or false")
+        return value.lower() == "true"
+    if wanted is list and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if wanted is int:
+        try:
+            return int(value)
+        except ValueError:
+            raise ValueError("it must be a whole number") from None
+    return list(value) if wanted is list else wanted(value)
 
 
 class Submitter(ABC, Generic[Settings]):

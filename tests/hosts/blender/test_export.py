@@ -61,7 +61,10 @@ def test_a_file_that_is_no_scene(blender: Path, tmp_path: Path) -> None:
     with pytest.raises(SceneError) as caught:
         hosts.export_scene(scene, tmp_path / "bundle", executable=blender)
     text, _, log = str(caught.value).partition(" Log: ")
-    assert text.startswith("Blender ended with exit code 1 while exporting")
+    assert text == (
+        f"Blender ended with exit code 1 while exporting {scene} and gave no answer. Try to open the scene by hand; "
+        "what Blender printed is in the log."
+    )
     assert "broken.blend" in Path(log).read_text("utf-8")
 
 

@@ -9,6 +9,8 @@ def main() -> None:
     """Run the command and exit with a code of :class:`shotput.cli.failure.ExitCode`."""
     try:
         from shotput.cli.app import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich", "click", "shotput_farm"}:
             raise

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from rich.markup import escape
 
@@ -19,6 +18,7 @@ from shotput.errors import TemplateError
 app = typer.Typer(
     name="shotput",
     help="Put shots on the farm: the local one that comes with Shotput, or AWS Deadline Cloud.",
+    epilog="Example: shotput submit shot010.blend --wait",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -53,24 +53,41 @@ for _entry in sorted(entry_points(group="shotput.commands"), key=lambda entry: e
     app.add_typer(_entry.load(), name=_entry.name)
 
 
+# Typer's own classes are those of click or of its copy of click, as the version has it.
+_Refused: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code is an :class:`ExitCode`."""
     output.start_log()
     output.log.info("shotput %s: %s", shotput.__version__, " ".join(arguments))
     try:
         result = app(args=arguments, prog_name="shotput", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return _failed(KeyboardInterrupt(), arguments)
-    except click.ClickException as error:
-        if "--json" in arguments:
-            return _show(error.format_message(), ExitCode.USAGE, {}, arguments)
-        error.show()
-        return ExitCode.USAGE
-    except KeyboardInterrupt as error:
-        return _failed(error, arguments)
+    except _Refused as error:
+        return _refused(error, arguments)
     except Exception as error:
         return _failed(error, arguments)
+    if result == ExitCode.CANCELED:
+        # Typer makes a code of an interrupt and says nothing.
+        return _failed(KeyboardInterrupt(), arguments)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _refused(error: Any, arguments: list[str]) -> int:
+    """A command line that is wrong: the sentence, and where the help is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # The help itself is the answer, and is printed by asking for the message.
+        error.show()
+        return ExitCode.USAGE
+    path = error.ctx.command_path if error.ctx else "shotput"
+    # Where the values are checked by pydantic, its sentences begin with its own class and end without a period.
+    sentence = error.format_message().replace("Value error, ", "").rstrip()
+    if not sentence.endswith((".", "?", "!")):
+        sentence += "."
+    output.log.info("refused: %s", sentence)
+    return _show(f"{sentence} See `{path} --help`.", ExitCode.USAGE, {}, arguments)
 
 
 def _failed(error: BaseException, arguments: list[str]) -> int:
@@ -96,12 +113,13 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
 
 
 def _show(message: str, code: ExitCode, details: dict[str, object], arguments: list[str]) -> int:
-    log = str(output.log_file())
+    log = str(output.log_file()) if output.is_logged() else None
     if "--json" in arguments:
         failure = {"message": message, "kind": code.name, "exitCode": int(code), "log": log, **details}
         json.dump({"error": failure}, sys.stdout, indent=2, ensure_ascii=False, default=str)
         sys.stdout.write("\n")
     else:
         output.err.print(f"[red bold]Error:[/] {escape(message)}" if code is not ExitCode.CANCELED else escape(message))
-        output.err.print(f"Log: {log}", style="dim", markup=False)
+        if log:
+            output.err.print(f"Log: {log}", style="dim", markup=False)
     return int(code)

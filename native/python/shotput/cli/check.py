@@ -27,10 +27,15 @@ def check(
     if not findings and path.is_dir():
         _native.read_bundle(str(path))
     if findings:
-        lines = "\n".join(f"  {finding['path'] or 'document'}: {finding['message']}" for finding in findings)
+        lines = "\n".join(f"  {finding['path'] or 'document'}: {_indented(finding['message'])}" for finding in findings)
         count = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
         raise CommandFailure(f"{template} has {count}:\n{lines}", ExitCode.DOCUMENT, {"findings": findings})
     emit(as_json, {"path": str(path), "findings": []}, lambda: out.print(f"[green]✓[/] {escape(str(path))} is valid."))
+
+
+def _indented(message: str) -> str:
+    """A message of several lines (it shows the place in an expression), below its first."""
+    return message.replace("\n", "\n    ")
 
 
 def _template(path: Path) -> Path:

@@ -21,8 +21,8 @@ from shotput.cli import job
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import JsonOption, bars, emit, err, log, out, table
 from shotput.cli.submit import submit_bundle
-from shotput.cli.targets import Connection
 from shotput.errors import SceneError
+from shotput.submission import SubmittedJob, connection_to
 
 EXAMPLE = "Example: shotput demo --json"
 
@@ -70,20 +70,19 @@ def demo(
     with phases.phase("farm"), _saying("Starting the farm…", as_json):
         state = local_farm.start(data_dir=root / "farm")
     try:
-        connection = Connection("local", state.farm_id, state.queue_id, state.target(), state.monitor_url)
         with phases.phase("submit"), bars(as_json) as shown:
-            job_id = submit_bundle(bundle, connection, shown, auto_accept=True, known_asset_paths=["/"])
+            submitted, _ = submit_bundle(bundle, connection_to(state), shown)
         away = root / "project-away"
         project.rename(away)
         try:
             with phases.phase("render"):
-                final = job.wait_for(connection, job_id, as_json=as_json)
+                final = job.wait_for(submitted, as_json=as_json)
         finally:
             away.rename(project)
         if final["taskRunStatus"] != "SUCCEEDED":
-            raise _render_failure(connection, final)
+            raise _render_failure(submitted, final)
         with phases.phase("outputs"):
-            result = job.bring_home(connection, job_id, as_json=as_json)
+            result = job.bring_home(submitted, as_json=as_json)
     finally:
         with phases.phase("stop"):
             local_farm.stop(data_dir=root / "farm")
@@ -96,7 +95,7 @@ def demo(
     with phases.phase("sheet"):
         _native.contact_sheet([str(path) for path in frames], str(sheet), columns=6, thumbnail_size=320)
     document = {
-        "jobId": job_id,
+        "jobId": submitted.job_id,
         "scene": str(scene),
         "bundle": str(bundle),
         "frames": [str(path) for path in frames],
@@ -131,10 +130,9 @@ def _fresh_folder(root: Path) -> None:
     (root / _MARKER).touch()
 
 
-def _render_failure(connection: Connection, final: dict[str, Any]) -> CommandFailure:
-    lines: list[str] = []
-    for session in _native.list_sessions(*connection.queue, final["jobId"], target=connection.target):
-        lines += [event["message"] for event in job.session_events(connection, session["sessionId"])]
+def _render_failure(submitted: SubmittedJob, final: dict[str, Any]) -> CommandFailure:
+    streams = job.session_logs(submitted.farm, submitted.job_id)
+    lines = [event["message"] for stream in streams for event in stream["events"]]
     tail = "\n".join(lines[-30:])
     return CommandFailure(f"The job ended {final['taskRunStatus']}. The end of its log:\n{tail}", job.code_of(final))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import enum
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,23 +13,39 @@ from rich.markup import escape
 from shotput import _native
 from shotput.cli import targets
 from shotput.cli.failure import JOB_CODES, CommandFailure, ExitCode
-from shotput.cli.output import JsonOption, bars, emit, out, size, status, table
+from shotput.cli.output import JsonOption, bars, counted, emit, out, size, status, table
+from shotput.errors import ServiceError
+from shotput.submission import ENDED, Connection, SubmittedJob, progress_of
 
-app = typer.Typer(help="List, watch, cancel jobs, and bring their outputs home.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, watch, cancel jobs, and bring their outputs home.",
+    epilog="Example: shotput job list",
+    no_args_is_help=True,
+)
 
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, the unique beginning of one, or `last`.", show_default=True)
 ]
 
-# The order in which a person reads them, and the share of a task that is done.
-_DONE = ("SUCCEEDED", "FAILED", "CANCELED", "NOT_COMPATIBLE")
+
+class Conflict(enum.StrEnum):
+    """What happens to files that are there already."""
+
+    SKIP = "skip"
+    OVERWRITE = "overwrite"
+    CREATE_COPY = "create_copy"
 
 
-def find(connection: targets.Connection, name: str) -> dict[str, Any]:
+def find(connection: Connection, name: str) -> dict[str, Any]:
     """The job that a person means by ``name``."""
     if name.startswith("job-") and len(name) == 36:
-        return _native.get_job(*connection.queue, name, target=connection.target)
-    jobs = _native.search_jobs(connection.farm_id, [connection.queue_id], target=connection.target)
+        try:
+            return SubmittedJob(name, connection).read()
+        except ServiceError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            raise CommandFailure(f"No job has the id {name}; `shotput job list` shows them.", ExitCode.USAGE) from error
+    jobs = newest(connection, 100)
     if name == "last":
         if not jobs:
             raise CommandFailure("There is no job yet; submit one with `shotput submit`.", ExitCode.USAGE)
@@ -39,18 +56,19 @@ def find(connection: targets.Connection, name: str) -> dict[str, Any]:
     if len(matches) != 1:
         problem = "No job's id begins with" if not matches else f"{len(matches)} jobs' ids begin with"
         raise CommandFailure(f"{problem} {name!r}; `shotput job list` shows them.", ExitCode.USAGE)
-    return _native.get_job(*connection.queue, matches[0]["jobId"], target=connection.target)
+    return SubmittedJob(matches[0]["jobId"], connection).read()
 
 
-def progress_of(job: dict[str, Any]) -> tuple[int, int]:
-    """Tasks that ended, and all tasks."""
-    counts = job.get("taskRunStatusCounts", {})
-    return sum(counts.get(name, 0) for name in _DONE), sum(counts.values())
+def newest(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """At most ``limit`` jobs of the queue, the newest first."""
+    answer = _native.search_jobs(connection.farm_id, [connection.queue_id], limit=limit, target=connection.target)
+    jobs: list[dict[str, Any]] = answer["jobs"]
+    return jobs
 
 
 def code_of(job: dict[str, Any]) -> ExitCode:
     """The exit code that says how a job ended."""
-    return JOB_CODES.get(job["taskRunStatus"], ExitCode.FAILED)
+    return JOB_CODES.get(job.get("taskRunStatus", ""), ExitCode.FAILED)
 
 
 @app.command("list", epilog="Example: shotput job list --json")
@@ -61,7 +79,7 @@ def list_jobs(
 ) -> None:
     """List the newest jobs."""
     connection = targets.connect(target)
-    jobs = _native.search_jobs(connection.farm_id, [connection.queue_id], limit=limit, target=connection.target)
+    jobs = newest(connection, limit)
 
     def show() -> None:
         if not jobs:
@@ -72,7 +90,7 @@ def list_jobs(
             done, total = progress_of(job)
             grid.add_row(
                 job["jobId"],
-                status(job.get("taskRunStatus", job.get("lifecycleStatus", ""))),
+                status(_status_of(job)),
                 f"{done}/{total}",
                 _when(job.get("createdAt")),
                 escape(job["name"]),
@@ -91,12 +109,12 @@ def show(
     """Show one job with its steps and parameters."""
     connection = targets.connect(target)
     job = find(connection, name)
-    steps = _native.list_steps(*connection.queue, job["jobId"], target=connection.target)
+    steps = _native.list_steps(*connection.queue, job["jobId"], target=connection.target)["steps"]
 
     def text() -> None:
         done, total = progress_of(job)
         out.print(f"[bold]{escape(job['name'])}[/]  {job['jobId']}")
-        out.print(f"{status(job['taskRunStatus'])}  {done}/{total} tasks  priority {job['priority']}")
+        out.print(f"{status(_status_of(job))}  {done}/{total} tasks  priority {job['priority']}")
         out.print(f"created {_when(job.get('createdAt'))}  ended {_when(job.get('endedAt'))}\n", style="dim")
         grid = table("STEP", "STATUS", ">TASKS", ">FAILED", ">RETRIES")
         for step in steps:
@@ -130,12 +148,7 @@ def logs(
     """Print the logs of a job's sessions, the oldest first."""
     connection = targets.connect(target)
     job = find(connection, name)
-    sessions = _native.list_sessions(*connection.queue, job["jobId"], target=connection.target)
-    sessions.sort(key=lambda session: session["startedAt"])
-    streams = [
-        {"sessionId": session["sessionId"], "events": session_events(connection, session["sessionId"])}
-        for session in sessions
-    ]
+    streams = session_logs(connection, job["jobId"])
 
     def text() -> None:
         for stream in streams:
@@ -147,7 +160,16 @@ def logs(
     emit(as_json, {"jobId": job["jobId"], "sessions": streams}, text)
 
 
-def session_events(connection: targets.Connection, session_id: str) -> list[dict[str, Any]]:
+def session_logs(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+    """``{"sessionId", "events"}`` of each session of a job, the oldest first."""
+    sessions = _native.list_sessions(*connection.queue, job_id, target=connection.target)["sessions"]
+    return [
+        {"sessionId": session["sessionId"], "events": session_events(connection, session["sessionId"])}
+        for session in sorted(sessions, key=lambda session: str(session["startedAt"]))
+    ]
+
+
+def session_events(connection: Connection, session_id: str) -> list[dict[str, Any]]:
     """Every log event of a session."""
     events: list[dict[str, Any]] = []
     token = None
@@ -174,33 +196,21 @@ def wait(
     """
     connection = targets.connect(target)
     job = find(connection, name)
-    final = wait_for(connection, job["jobId"], timeout=timeout, as_json=as_json)
-    emit(as_json, final, lambda: show_end(connection, final, None))
+    final = wait_for(SubmittedJob(job["jobId"], connection), timeout=timeout, as_json=as_json)
+    emit(as_json, final, lambda: show_end(final, None))
     return code_of(final)
 
 
-def wait_for(
-    connection: targets.Connection, job_id: str, *, timeout: float | None = None, as_json: bool = False
-) -> dict[str, Any]:
-    """Poll until the job ends; the last GetJob reply. Shows a progress bar unless ``as_json``."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    delay = 0.1
+def wait_for(job: SubmittedJob, *, timeout: float | None = None, as_json: bool = False) -> dict[str, Any]:
+    """Wait until the job ends; the last GetJob reply. Shows a progress bar unless ``as_json``."""
+    last: dict[str, Any] = {}
     with bars(as_json) as shown:
         bar = shown.add("Render")
-        while True:
-            job = _native.get_job(*connection.queue, job_id, target=connection.target)
-            done, total = progress_of(job)
-            bar.update(100 * done / total if total else 0, f"{done}/{total} tasks, {job['taskRunStatus'].lower()}")
-            if job["taskRunStatus"] in JOB_CODES or job["lifecycleStatus"] in ("CREATE_FAILED", "ARCHIVED"):
-                return job
-            if deadline is not None and time.monotonic() >= deadline:
-                raise CommandFailure(
-                    f"{job_id} did not end within {timeout:g} s; it is {job['taskRunStatus']} ({done}/{total} tasks) "
-                    "and goes on.",
-                    ExitCode.TIMED_OUT,
-                )
-            time.sleep(delay)
-            delay = min(delay * 1.5, 1.0 if connection.name == "local" else 15.0)
+        for last in job.watch(timeout):
+            done, total = progress_of(last)
+            note = f"{done}/{total} tasks, {_status_of(last).lower()}"
+            bar.update(100 * done / total if total else 0, note)
+    return last
 
 
 @app.command(epilog="Example: shotput job cancel last")
@@ -212,62 +222,53 @@ def cancel(
     """Cancel a job: running tasks are ended, the rest never starts."""
     connection = targets.connect(target)
     job = find(connection, name)
-    _native.update_job(*connection.queue, job["jobId"], target_task_run_status="CANCELED", target=connection.target)
-    emit(
-        as_json,
-        {"jobId": job["jobId"], "targetTaskRunStatus": "CANCELED"},
-        lambda: out.print(f"[green]✓[/] {job['jobId']} is being canceled."),
-    )
+    status_before = _status_of(job)
+    if status_before in ENDED:
+        text = f"{job['jobId']} has ended already: {status(status_before)}."
+    else:
+        SubmittedJob(job["jobId"], connection).cancel()
+        text = f"[green]✓[/] {job['jobId']} is being canceled."
+    emit(as_json, {"jobId": job["jobId"], "taskRunStatus": status_before}, lambda: out.print(text))
 
 
 @app.command(epilog="Example: shotput job outputs last --conflict skip")
 def outputs(
     name: JobArgument = "last",
     conflict: Annotated[
-        str, typer.Option("--conflict", help="What to do with files that exist: skip, overwrite or create_copy.")
-    ] = "overwrite",
+        Conflict, typer.Option("--conflict", help="What to do with files that exist.")
+    ] = Conflict.OVERWRITE,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a job's outputs home, to the folders that the job names."""
     connection = targets.connect(target)
     job = find(connection, name)
-    result = bring_home(connection, job["jobId"], conflict=conflict, as_json=as_json)
-    emit(as_json, result, lambda: show_end(connection, job, result))
+    result = bring_home(SubmittedJob(job["jobId"], connection), conflict=conflict, as_json=as_json)
+    emit(as_json, result, lambda: show_end(job, result))
 
 
-def bring_home(
-    connection: targets.Connection, job_id: str, *, conflict: str = "overwrite", as_json: bool = False
-) -> dict[str, Any]:
+def bring_home(job: SubmittedJob, *, conflict: Conflict = Conflict.OVERWRITE, as_json: bool = False) -> dict[str, Any]:
     """Download the outputs with a progress bar; the native call's answer."""
-    resolution = conflict.upper()
-    if resolution not in ("SKIP", "OVERWRITE", "CREATE_COPY"):
-        raise typer.BadParameter(f"{conflict!r} is none of skip, overwrite, create_copy.", param_hint="--conflict")
-    params = {
-        "farm_id": connection.farm_id,
-        "queue_id": connection.queue_id,
-        "job_id": job_id,
-        "conflict_resolution": resolution,
-        "target": connection.target,
-    }
     with bars(as_json) as shown:
-        bar = shown.add("Download")
-
-        return _native.download_job_outputs(params, on_progress=bar.transfer)
+        return job.download(shown.add("Download").transfer, conflict=conflict.value.upper())
 
 
-def show_end(connection: targets.Connection, job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
+def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
     """Say how a job ended and where its outputs are."""
     done, total = progress_of(job)
-    out.print(f"{status(job['taskRunStatus'])} {escape(job['name'])} [dim]{job['jobId']}, {done}/{total} tasks[/]")
+    out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {done}/{total} tasks[/]")
     if outputs is not None:
         files = outputs["files"]
-        count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        out.print(f"{count}, {size(outputs['statistics']['total_bytes'])}")
-        for folder in sorted({str(path).rpartition("/")[0] or str(path) for path in files}):
+        out.print(f"{counted(len(files))}, {size(outputs['statistics']['total_bytes'])}")
+        for folder in sorted({str(Path(path).parent) for path in files}):
             out.print(f"  {escape(folder)}")
     elif code_of(job) is not ExitCode.OK:
         out.print(f"See why: [bold]shotput job logs {job['jobId']}[/]")
+
+
+def _status_of(job: dict[str, Any]) -> str:
+    """The status of a job's tasks; of the job itself while it has none."""
+    return str(job.get("taskRunStatus") or job["lifecycleStatus"])
 
 
 def _when(text: str | None) -> str:

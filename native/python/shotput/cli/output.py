@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,10 @@ from shotput import local_farm
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and no progress.")]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What goes to a file or another program is not folded to a terminal's width: ids and paths stay whole.
+_UNFOLDED = 1000
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNFOLDED)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else _UNFOLDED)
 log = logging.getLogger("shotput")
 
 
@@ -32,16 +35,23 @@ def log_file() -> Path:
 def start_log() -> None:
     """Send the records of ``shotput`` to the log file; with nowhere to write, the command goes on without one."""
     path = log_file()
+    log.setLevel(logging.INFO)
+    log.propagate = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
     except OSError as error:
-        err.print(f"[yellow]No log is written: {error}[/]")
+        # Without any handler, logging would put tracebacks on standard error.
+        log.addHandler(logging.NullHandler())
+        err.print(f"No log is written: {path} cannot be opened ({error.strerror}).", style="yellow", markup=False)
         return
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+
+
+def is_logged() -> bool:
+    """Whether the log file could be opened."""
+    return any(isinstance(handler, logging.FileHandler) for handler in log.handlers)
 
 
 def emit(as_json: bool, document: Any, show: Callable[[], None]) -> None:
@@ -71,6 +81,11 @@ def size(count: float) -> str:
     raise AssertionError("unreachable")
 
 
+def counted(files: int) -> str:
+    """A number of files for a person: ``1 file``."""
+    return "1 file" if files == 1 else f"{files} files"
+
+
 _STATUS_STYLES = {
     "SUCCEEDED": "green",
     "FAILED": "red",
@@ -93,10 +108,16 @@ class Bar:
     def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
         self._progress = progress
         self._task = task
+        self.last: dict[str, Any] = {}
+        """What the native module said last of a transfer; empty when there was none."""
 
     def transfer(self, info: dict[str, Any]) -> bool:
         """Show a progress dictionary of the native module; ``True``, so that it serves as the callback itself."""
-        note = f"{info['processedFiles']} files, {size(info['totalBytes'])}"
+        self.last = info
+        skipped = info.get("skippedFiles", 0)
+        note = f"{counted(info['processedFiles'] + skipped)}, {size(info['totalBytes'])}"
+        if skipped:
+            note += f", {skipped} known already"
         if info["transferRate"] > 0:
             note += f" at {size(info['transferRate'])}/s"
         self.update(info["progress"], note)
@@ -123,8 +144,8 @@ class Bars:
 
 @contextmanager
 def bars(as_json: bool) -> Iterator[Bars]:
-    """Progress bars on standard error while the block runs; none with ``--json``."""
-    if as_json:
+    """Progress bars on standard error while the block runs; none with ``--json``, or where nobody watches."""
+    if as_json or not err.is_terminal:
         yield Bars(None)
         return
     columns = (

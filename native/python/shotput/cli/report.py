@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import platform
 import re
 import socket
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,13 +20,15 @@ import typer
 from rich.markup import escape
 
 import shotput
-from shotput import _native, local_farm
+from shotput import _native, hosts, local_farm
+from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import JsonOption, emit, out, size
 
 EXAMPLE = "Example: shotput report -o report.zip"
 
 # Per file: the end of a log says why, its beginning rarely.
 _LOG_TAIL = 1_000_000
+_HOST_LOGS = 5
 
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}\b")
 _SECRET = re.compile(
@@ -42,10 +46,22 @@ def report(
     """Pack logs, settings and versions for a bug report. Keys, tokens, user and machine names are taken out."""
     path = output or Path(f"shotput-report-{datetime.now():%Y%m%d-%H%M%S}.zip")
     names = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in _contents():
-            archive.writestr(name, redact(text))
-            names.append(name)
+    secrets = _secrets_of_the_farm()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, text in _contents():
+                    archive.writestr(name, redact(text, secrets))
+                    names.append(name)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandFailure(
+            f"The report cannot be written to {path}: {error.strerror}. Name another file with --output.",
+            ExitCode.FAILED,
+        ) from error
 
     def show() -> None:
         out.print(f"[green]✓[/] {escape(str(path))} [dim]({size(path.stat().st_size)})[/]")
@@ -56,13 +72,35 @@ def report(
     emit(as_json, {"path": str(path), "files": names}, show)
 
 
-def redact(text: str) -> str:
-    """Take out access keys, secrets, the user's home folder and the machine's name."""
+def redact(text: str, secrets: Collection[str] = ()) -> str:
+    """Take out ``secrets``, everything that looks like a key, the user's home folder and the machine's name."""
+    for secret in secrets:
+        text = text.replace(secret, "<redacted>")
     text = _KEY_ID.sub("<key id>", text)
     text = _SECRET.sub(r"\1\2<redacted>", text)
     text = text.replace(str(Path.home()), "<home>")
     host = socket.gethostname()
     return re.sub(rf"\b{re.escape(host)}\b", "<machine>", text) if host and host != "localhost" else text
+
+
+def _secrets_of_the_farm() -> set[str]:
+    """Every secret that the farm's own files hold, whatever a log line around it looks like."""
+    found: set[str] = set()
+
+    def gather(name: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                gather(str(key), inner)
+        elif isinstance(value, list):
+            for inner in value:
+                gather(name, inner)
+        elif isinstance(value, str) and value and re.search(r"(?i)secret|token|access_?key|seed", name):
+            found.add(value)
+
+    for name in (local_farm.STATE_FILE, local_farm.KEYS_FILE):
+        with contextlib.suppress(OSError, ValueError):
+            gather("", json.loads((local_farm.data_dir() / name).read_text(encoding="utf-8")))
+    return found
 
 
 def _contents() -> Iterator[tuple[str, str]]:
@@ -78,10 +116,18 @@ def _contents() -> Iterator[tuple[str, str]]:
         json.dumps({"running": state is not None, "endpoint": state.endpoint_url if state else None}, indent=2),
     )
     root = local_farm.data_dir()
-    for log in sorted(root.rglob("*.log*")):
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_TAIL))
-            yield f"logs/{log.relative_to(root).as_posix()}", file.read().decode("utf-8", "replace")
+    logs = root / "logs"
+    for log in sorted((*logs.glob("*.log*"), *logs.glob("*.out"))):
+        yield f"logs/{log.name}", _tail(log)
+    # The newest last: what a host said when it exported.
+    for log in sorted(hosts.log_folder().glob("*.log"), key=lambda path: path.stat().st_mtime)[-_HOST_LOGS:]:
+        yield f"hosts/{log.name}", _tail(log)
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL))
+        return file.read().decode("utf-8", "replace")
 
 
 def _versions() -> dict[str, Any]:

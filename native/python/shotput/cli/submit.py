@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from shotput import _native, local_farm
+from shotput import local_farm, submission
 from shotput.cli import job, targets
 from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import Bars, JsonOption, bars, emit, err, log, out
+from shotput.submission import Connection, SubmittedJob
 
 EXAMPLE = "Example: shotput submit shot010.blend --wait"
 
@@ -44,7 +45,11 @@ def submit(
         raise CommandFailure(f"{source} does not exist; name a scene file or a job bundle's folder.", ExitCode.DOCUMENT)
     if source.is_file():
         bundle = local_farm.data_dir() / "bundles" / _fresh_name(source)
-        exported = export_scene(source, bundle, parse_pairs(settings, "--set"), executable, quiet=as_json)
+        chosen = parse_pairs(settings, "--set")
+        if ignore_missing:
+            # The task on the worker must not stop at what the submission was told to leave out.
+            chosen.setdefault("missing_files", "IGNORE")
+        exported = export_scene(source, bundle, chosen, executable, quiet=as_json)
         refuse_missing(exported, ignore_missing)
     connection = targets.connect(target)
     given: dict[str, Any] = {
@@ -54,46 +59,42 @@ def submit(
             {"name": key, "value": value} for key, value in parse_pairs(parameters, "--parameter").items()
         ],
         "require_paths_exist": not ignore_missing,
-        # Files of the local farm never leave this machine, so there is nothing to confirm.
-        "auto_accept": yes or connection.name == "local",
-        "known_asset_paths": ["/"] if connection.name == "local" else [],
+        "auto_accept": yes or None,
     }
     with bars(as_json) as shown:
-        job_id = submit_bundle(bundle, connection, shown, **given)
-    result: dict[str, Any] = {"jobId": job_id, "bundle": str(bundle), "target": connection.name}
+        submitted, sent = submit_bundle(bundle, connection, shown, **given)
+    result: dict[str, Any] = {"jobId": submitted.job_id, "bundle": str(bundle), "target": connection.name, "sent": sent}
     if not wait:
-        emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{job_id}[/]"))
+        emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{submitted.job_id}[/]"))
         return ExitCode.OK
-    final = job.wait_for(connection, job_id, as_json=as_json)
+    final = job.wait_for(submitted, as_json=as_json)
     result["taskRunStatus"] = final["taskRunStatus"]
     if final["taskRunStatus"] == "SUCCEEDED":
-        result["outputs"] = job.bring_home(connection, job_id, as_json=as_json)
-    emit(as_json, result, lambda: job.show_end(connection, final, result.get("outputs")))
+        result["outputs"] = job.bring_home(submitted, as_json=as_json)
+    emit(as_json, result, lambda: job.show_end(final, result.get("outputs")))
     return job.code_of(final)
 
 
-def submit_bundle(bundle: Path, connection: targets.Connection, shown: Bars, **params: Any) -> str:
-    """Submit with progress bars; the id of the new job."""
+def submit_bundle(
+    bundle: Path, connection: Connection, shown: Bars, **params: Any
+) -> tuple[SubmittedJob, dict[str, int]]:
+    """Submit with progress bars: the job, and how many files and bytes were sent and how many files were there already.
+
+    What the service says meanwhile goes to the log.
+    """
     hashing = shown.add("Hashing")
     upload = shown.add("Upload")
-
-    answer = _native.create_job_from_job_bundle(
-        {
-            "job_bundle_dir": str(bundle),
-            "submitter_name": "shotput",
-            "farm_id": connection.farm_id,
-            "queue_id": connection.queue_id,
-            "target": connection.target,
-            **{key: value for key, value in params.items() if value is not None},
-        },
+    submitted = submission.submit(
+        bundle,
+        connection,
+        on_hashing=hashing.transfer,
+        on_upload=upload.transfer,
         on_print=log.info,
-        on_hashing_progress=hashing.transfer,
-        on_upload_progress=upload.transfer,
         on_confirm=_confirm,
+        **params,
     )
-    job_id = answer["job_id"]
-    assert isinstance(job_id, str)
-    return job_id
+    names = {"files": "processedFiles", "bytes": "processedBytes", "skippedFiles": "skippedFiles"}
+    return submitted, {name: int(upload.last.get(member, 0)) for name, member in names.items()}
 
 
 def refuse_missing(exported: dict[str, Any], ignore: bool) -> None:

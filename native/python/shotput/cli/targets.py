@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from shotput import _native, local_farm
+from shotput import _native, submission
 from shotput.cli.failure import CommandFailure, ExitCode
+from shotput.submission import Connection
 
 
 class TargetName(enum.StrEnum):
@@ -27,22 +27,6 @@ TargetOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Connection:
-    """A resolved farm and queue. ``target`` is ``None`` where the client configuration decides."""
-
-    name: str
-    farm_id: str
-    queue_id: str
-    target: dict[str, Any] | None
-    monitor_url: str | None = None
-
-    @property
-    def queue(self) -> tuple[str, str]:
-        """Farm id and queue id, the first arguments of the native calls."""
-        return self.farm_id, self.queue_id
-
-
 def connect(name: TargetName) -> Connection:
     """Resolve a target; the local farm is started when it does not run.
 
@@ -50,8 +34,7 @@ def connect(name: TargetName) -> Connection:
     configuration names no farm or queue.
     """
     if name is TargetName.LOCAL:
-        state = local_farm.start()
-        return Connection("local", state.farm_id, state.queue_id, state.target(), state.monitor_url)
+        return submission.connect_local()
     farm_id = _native.get_setting("defaults.farm_id")
     queue_id = _native.get_setting("defaults.queue_id")
     if not farm_id or not queue_id:
