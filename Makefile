@@ -1,5 +1,7 @@
 # The two commands of the README are `make demo` and `make test`; each sets up all it needs.
 SHELL := /bin/sh
+# Where tools/setup puts uv when the machine has none.
+export PATH := $(PATH):$(CURDIR)/.tools/bin
 .DEFAULT_GOAL := help
 
 PYTHON ?=

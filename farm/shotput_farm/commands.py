@@ -78,7 +78,6 @@ def _document(state: local_farm.FarmState) -> dict[str, Any]:
         "pid": state.pid,
         "endpointUrl": state.endpoint_url,
         "s3EndpointUrl": state.s3_endpoint_url,
-        "monitorUrl": state.monitor_url,
         "farmId": state.farm_id,
         "queueId": state.queue_id,
         "fleetId": state.fleet_id,

@@ -281,6 +281,8 @@ def _prepare(folder: Path) -> None:
     try:
         for name in ("", "logs", "objects", "sessions"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Whoever made the folder may have left it open to others; what lies in it is its owner's.
+        folder.chmod(0o700)
         probe = folder / f".writable.{os.getpid()}"
         probe.touch()
         probe.unlink()

@@ -84,12 +84,13 @@ def test_a_farm_from_up_to_down(alone: Command) -> None:
         "pid": state["pid"],
         "endpointUrl": state["endpoint_url"],
         "s3EndpointUrl": state["s3_endpoint_url"],
-        "monitorUrl": state["monitor_url"],
         "farmId": state["farm_id"],
         "queueId": state["queue_id"],
         "fleetId": state["fleet_id"],
         "dataDir": str(alone.data),
     }
+    # Logs and databases of the farm are nobody else's.
+    assert stat.S_IMODE(alone.data.stat().st_mode) == 0o700
     assert alone.document("farm", "up") == first
     again = [line.rstrip() for line in alone("farm", "up").splitlines()]
     assert again == [

@@ -63,7 +63,7 @@ class Submission:
                 self.text, self.percent = f"{len(self.files)} frames are home", 100.0
             else:
                 self.error = (
-                    f"The job {self.job.job_id} ended {last['taskRunStatus']}. Its log: {self.job.farm.monitor_url}"
+                    f"The job {self.job.job_id} ended {last['taskRunStatus']}. Its log: shotput job logs {self.job.job_id}"
                 )
         except DeadlineOperationError as error:
             self.error = str(error)

@@ -37,6 +37,8 @@ def test_options_change_the_export(build: Callable[..., Any], export: Callable[.
     ("options", "message"),
     [
         ({"frames": "1 to 4"}, "The frames '1 to 4' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9."),
+        ({"frames": "1-1000000000"}, "The frames '1-1000000000' are more than 1000000. Split the job."),
+        ({"frames": "1-5:0"}, "The frames '1-5:0' have a step of 0. Give a step of 1 or more."),
         ({"samples": "many"}, "The export setting samples=many does not fit: it must be a whole number."),
         (
             {"layers": "Off"},

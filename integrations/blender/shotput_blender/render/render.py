@@ -23,6 +23,8 @@ from typing import Any
 
 import bpy
 
+# Far beyond any shot, and far below what a list of them takes of the machine's memory.
+MAX_FRAMES = 1_000_000
 _RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?")
 _SAMPLE = re.compile(r"Sample (\d+)/(\d+)")
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*{}#]')
@@ -38,8 +40,22 @@ def say(kind: str, text: str) -> None:
     print(f"openjd_{kind}: {' '.join(text.split())}", flush=True)
 
 
+def has_path_templates(scene: Any) -> bool:
+    """Whether this Blender reads braces in the output path as templates; doubled, they mean themselves then.
+
+    Asked rather than told from the version, because builds of 4.5 differ.
+    """
+    pair = "{" * 2 + "}" * 2
+    before = scene.render.filepath
+    try:
+        scene.render.filepath = "//" + pair
+        return pair not in scene.render.frame_path(frame=1)
+    finally:
+        scene.render.filepath = before
+
+
 def parse_frames(expression: str) -> list[int]:
-    """Frame numbers of an OpenJD range expression (``1-9:2,20``), in order."""
+    """Frame numbers of an OpenJD range expression (``1-9:2,20``), in order; at most ``MAX_FRAMES`` of them."""
     frames: list[int] = []
     for part in expression.replace(" ", "").split(","):
         match = _RANGE.fullmatch(part)
@@ -48,6 +64,10 @@ def parse_frames(expression: str) -> list[int]:
                 f"The frames '{expression}' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9."
             )
         start, end, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+        if step == 0:
+            raise RenderError(f"The frames '{expression}' have a step of 0. Give a step of 1 or more.")
+        if len(frames) + (end - start) // step + 1 > MAX_FRAMES:
+            raise RenderError(f"The frames '{expression}' are more than {MAX_FRAMES}. Split the job.")
         frames.extend(range(start, end + (1 if step > 0 else -1), step))
     return frames
 
@@ -318,6 +338,7 @@ def render(options: argparse.Namespace, scene: Any, layers: Sequence[str], frame
     """Renders the frames one by one and checks that each left an image."""
     progress = Progress(len(frames))
     bpy.app.handlers.render_stats.append(progress.samples)
+    templates = has_path_templates(scene)
     for position, frame in enumerate(frames, 1):
         say("status", f"{', '.join(layers)}: frame {frame}, {position} of {len(frames)}")
         scene.frame_set(frame)
@@ -325,9 +346,7 @@ def render(options: argparse.Namespace, scene: Any, layers: Sequence[str], frame
             raise RenderError(f"The scene '{scene.name}' has no camera at frame {frame}. Choose one for the job.")
         path = output_path(options, scene, layers, frame)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        # From Blender 5.0 on, braces in the path are templates; doubled they mean themselves.
-        doubled = bpy.app.version >= (5, 0, 0)
-        scene.render.filepath = path.replace("{", "{" * 2).replace("}", "}" * 2) if doubled else path
+        scene.render.filepath = path.replace("{", "{" * 2).replace("}", "}" * 2) if templates else path
         before = time.time()
         try:
             bpy.ops.render.render(write_still=True, scene=scene.name)

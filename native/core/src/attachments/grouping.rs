@@ -143,6 +143,14 @@ pub fn prepare(
             Ok(metadata) if metadata.is_dir() => {
                 findings.folders.insert(path);
             }
+            // Opening a pipe that nobody writes to would never return.
+            Ok(metadata) if !metadata.is_file() => {
+                let message = format!(
+                    "The input {} is no file but a pipe, socket or device. Take it out of the job's inputs.",
+                    path.display()
+                );
+                return Err(CoreError::MissingInputs { message, paths: vec![path] });
+            }
             Ok(metadata) => {
                 inputs.insert(path, metadata.len());
             }

@@ -435,3 +435,22 @@ fn missing_inputs_are_an_error_or_a_warning() {
         format!("A folder is named as an input file. Name it as an input directory:\n  {folder_text}/tex")
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_inputs_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let references = References { input_files: vec![pipe.clone()], ..References::default() };
+    let err = prepare(&references, &[], false, &token()).unwrap_err();
+    let CoreError::MissingInputs { message, paths } = err else { panic!("{err}") };
+    assert_eq!(
+        message,
+        format!(
+            "The input {} is no file but a pipe, socket or device. Take it out of the job's inputs.",
+            pipe.display()
+        )
+    );
+    assert_eq!(paths, [pipe]);
+}
