@@ -62,9 +62,8 @@ class Submission:
                 self.files = [str(path) for path in self.job.bring_home(self.progress).get("files", [])]
                 self.text, self.percent = f"{len(self.files)} frames are home", 100.0
             else:
-                self.error = (
-                    f"The job {self.job.job_id} ended {last['taskRunStatus']}. Its log: shotput job logs {self.job.job_id}"
-                )
+                job_id = self.job.job_id
+                self.error = f"The job {job_id} ended {last['taskRunStatus']}. Its log: shotput job logs {job_id}"
         except DeadlineOperationError as error:
             self.error = str(error)
         except Exception as error:
