@@ -38,8 +38,7 @@ def start_log() -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
-        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
     except OSError as error:
         # Without any handler, logging would put tracebacks on standard error.
