@@ -170,11 +170,17 @@ def session_logs(connection: Connection, job_id: str) -> list[dict[str, Any]]:
 
 
 def session_events(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """Every log event of a session."""
+    """Every log event of a session; none while no worker has written to its log."""
     events: list[dict[str, Any]] = []
     token = None
     while True:
-        page = _native.get_session_log(*connection.queue, session_id, next_token=token, target=connection.target)
+        try:
+            page = _native.get_session_log(*connection.queue, session_id, next_token=token, target=connection.target)
+        except ServiceError as error:
+            # A log comes into being with its first line.
+            if error.code == "ResourceNotFoundException" and error.operation == "GetLogEvents":
+                return events
+            raise
         events.extend(page["events"])
         # The protocol's end is a token that comes back unchanged.
         following = page.get("nextForwardToken")
