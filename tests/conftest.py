@@ -1,7 +1,8 @@
-"""The add-ons, built once for all tests that need them."""
+"""What all tests share: signals as a terminal has them, and the add-ons, built once for those that need them."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+# A test run in the background of a script inherits an ignored SIGINT, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
