@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# A test run in the background of a script inherits an ignored SIGINT, and so would every process that a test interrupts.
+# A test run in the background of a script inherits an ignored SIGINT, and so would all that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
