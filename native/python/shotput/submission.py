@@ -37,7 +37,6 @@ class Connection:
     farm_id: str
     queue_id: str
     target: dict[str, Any] | None
-    monitor_url: str | None = None
 
     def __repr__(self) -> str:
         # Without the target, which holds a secret: this text ends up in logs.
@@ -51,7 +50,7 @@ class Connection:
 
 def connection_to(farm: local_farm.FarmState) -> Connection:
     """The connection to a local farm that runs."""
-    return Connection("local", farm.farm_id, farm.queue_id, farm.target(), farm.monitor_url)
+    return Connection("local", farm.farm_id, farm.queue_id, farm.target())
 
 
 def connect_local(launcher: Sequence[str] | None = None) -> Connection:
