@@ -10,6 +10,7 @@ mod checksums;
 mod format;
 mod listing;
 mod names;
+mod requests;
 mod server;
 mod service;
 mod store;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fakes.s3_requests import BUCKET, KEY, SECRET, client
@@ -82,3 +84,27 @@ def test_closing_ends_all_threads_and_frees_the_port(root: Path) -> None:
     again.start()
     assert again.endpoint == endpoint
     again.close()
+
+
+@pytest.mark.parametrize("size", [200_000, 2_000_000])
+def test_a_refusal_reaches_a_client_that_is_still_writing(store: Any, size: int) -> None:
+    address = urlsplit(store.endpoint)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        for _ in range(2):
+            connection.sendall(f"PUT /{BUCKET}/x HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+            # Its headers alone are enough to refuse it.
+            time.sleep(0.3)
+            connection.sendall(b"x" * size)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 403
+            assert b"<Code>AccessDenied</Code>" in answer.read()
+            assert not answer.will_close
+
+
+def test_a_client_that_asks_before_it_writes_is_not_sent_for_a_body_that_nobody_wants(store: Any) -> None:
+    address = urlsplit(store.endpoint)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        head = f"PUT /{BUCKET}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 403 Forbidden\r\n")
