@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::config::{BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
     sign,
@@ -30,6 +29,11 @@ use tokio::sync::Mutex;
 use crate::credentials::{Endpoint, Network, Target, host, is_loopback};
 use crate::{CoreError, Result};
 
+mod fault;
+
+pub(crate) use fault::Fault;
+use fault::{connection_fault, error_of, innermost};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer may take beyond the time that its bytes need on a slow line.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,8 +42,6 @@ const SLOW_LINE: u64 = 64 * 1024;
 const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// Credentials are asked for again this long before they expire.
 const REFRESH_BEFORE: Duration = Duration::from_secs(300);
-/// An error document is read up to this size.
-const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// Where the objects are and with which rights.
 #[derive(Debug, Clone)]
@@ -122,93 +124,6 @@ pub fn client(access: &S3Access) -> Result<aws_sdk_s3::Client> {
     Ok(client_with(access, connector(access)?))
 }
 
-/// Why a request had no success.
-#[derive(Debug, Clone)]
-pub(crate) struct Fault {
-    /// 0 when nothing answered.
-    pub(crate) status: u16,
-    pub(crate) code: String,
-    pub(crate) message: String,
-}
-
-impl Fault {
-    fn transport(message: String) -> Self {
-        Self { status: 0, code: String::new(), message }
-    }
-
-    pub(crate) fn is_missing(&self) -> bool {
-        self.status == 404 && self.code != "NoSuchBucket"
-    }
-
-    fn is_disk_full(&self) -> bool {
-        self.status == 507
-            || matches!(self.code.as_str(), "InsufficientStorage" | "StorageFull" | "XMinioStorageFull")
-            || self.message.to_ascii_lowercase().contains("no space left")
-    }
-
-    /// Our object store says "cannot be written" with the status of a full disk.
-    fn is_read_only(&self) -> bool {
-        let message = self.message.to_ascii_lowercase();
-        message.contains("read-only") || (self.status == 507 && message.contains("cannot be written"))
-    }
-
-    fn is_transient(&self) -> bool {
-        let code = matches!(self.code.as_str(), "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable");
-        (matches!(self.status, 0 | 408 | 429 | 500 | 502 | 503 | 504) || code)
-            && !self.is_disk_full()
-            && !self.is_read_only()
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.status, self.code.is_empty()) {
-            (0, _) => f.write_str(&self.message),
-            (status, true) => write!(f, "HTTP {status} {}", self.message),
-            (status, false) => write!(f, "{} ({}, HTTP {status})", self.message, self.code),
-        }
-    }
-}
-
-impl<E, R> From<SdkError<E, R>> for Fault
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: StatusOf + fmt::Debug,
-{
-    fn from(err: SdkError<E, R>) -> Self {
-        let status = err.raw_response().map_or(0, StatusOf::status_of);
-        match err.code() {
-            Some(code) => {
-                let message = err.message().unwrap_or_default().trim_end_matches('.').to_owned();
-                Self { status, code: code.into(), message }
-            }
-            None => Self { status, code: String::new(), message: innermost(&err) },
-        }
-    }
-}
-
-/// The HTTP status of an SDK response.
-pub(crate) trait StatusOf {
-    fn status_of(&self) -> u16;
-}
-
-impl StatusOf for HttpResponse {
-    fn status_of(&self) -> u16 {
-        self.status().as_u16()
-    }
-}
-
-/// The cause at the bottom says "Connection refused"; those above it say "dispatch failure".
-fn innermost(err: &dyn std::error::Error) -> String {
-    let mut cause = err;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let text = cause.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.trim_end_matches('.').to_owned()
-}
-
 /// What a put did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Put {
@@ -284,36 +199,7 @@ impl Bucket {
     pub(crate) fn explain(&self, action: &str, key: &str, fault: &Fault) -> CoreError {
         let object = format!("s3://{}/{key}", self.name);
         let endpoint = self.endpoint();
-        let text = if fault.is_read_only() {
-            format!(
-                "Cannot {action} {object}: the folder of the object store at {endpoint} is read-only. Make it writable \
-                 and try again."
-            )
-        } else if fault.is_disk_full() {
-            format!(
-                "Cannot {action} {object}: no space is left on the disk of the object store at {endpoint}. Free some and \
-                 try again; what is already there is not sent twice."
-            )
-        } else {
-            let advice = match (fault.status, fault.code.as_str()) {
-                (0, _) => {
-                    "Check that the farm runs (`shotput farm status`) or that the network is up, and try again; what is already there is not sent twice."
-                }
-                (_, "ExpiredToken" | "TokenRefreshRequired") => "The credentials have expired: sign in again.",
-                (_, "NoSuchBucket") => "Check the bucket in the queue's job attachment settings.",
-                (403, _) if fault.message.contains("kms:") => {
-                    "Check the bucket's encryption settings: a key of your own needs kms:GenerateDataKey, kms:Decrypt and kms:DescribeKey."
-                }
-                (403, _) => {
-                    "Check the credentials and that their role has s3:PutObject, s3:GetObject and s3:ListBucket for this bucket."
-                }
-                (404, _) => "Check the bucket and the root prefix in the queue's job attachment settings.",
-                (400, _) => "Check the bucket and that it lies in this region.",
-                _ => "Try again later; what is already there is not sent twice.",
-            };
-            format!("Cannot {action} {object} at {endpoint}: {fault}. {advice}")
-        };
-        CoreError::Attachments(text)
+        CoreError::Attachments(fault.sentence(action, &object, &endpoint))
     }
 
     /// Stores bytes under a key, with retries.
@@ -516,37 +402,6 @@ impl Bucket {
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
-}
-
-fn connection_fault(err: &(dyn std::error::Error + 'static)) -> String {
-    let text = innermost(err);
-    match text.as_str() {
-        "Connection refused" => "the connection was refused".into(),
-        _ => format!("the connection failed ({text})"),
-    }
-}
-
-async fn error_of(status: u16, response: HttpResponse) -> Fault {
-    let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BODY)]);
-    let code = element(&text, "Code");
-    let mut message = element(&text, "Message").trim_end_matches('.').to_owned();
-    if message.is_empty() {
-        message = match http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
-            Some(reason) => reason.to_owned(),
-            None => "no reason was given".into(),
-        };
-    }
-    Fault { status, code, message }
-}
-
-/// The text of the first element of this name in an error document of S3.
-fn element(document: &str, name: &str) -> String {
-    let text = document
-        .split_once(&format!("<{name}>"))
-        .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")))
-        .map_or("", |(text, _)| text);
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
 }
 
 /// A connection goes back to its pool only when the answer was read.

@@ -12,18 +12,23 @@
 //! goes to a file of its own; then the object is put together by copying. A part counts once its record is there, which
 //! is written after its bytes; records survive a restart.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::checksums::{self, Algorithm, Digested, Stored};
+use super::checksums::{self, Algorithm, Stored};
 use super::format::{self, Description, Headers, Parts};
 use super::store::{Condition, Store, now};
+
+mod parts;
+
+pub(super) use parts::{PartRecord, PartWriter, State};
+use parts::{Place, Plan, copy_part, write_json};
 
 /// Uploads that nobody touched for so long are removed at start.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -43,24 +48,6 @@ pub(super) struct Upload {
     pub algorithm: Option<Algorithm>,
     /// The object's checksum is one of its parts' checksums.
     pub composite: bool,
-}
-
-/// A part that is whole.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct PartRecord {
-    pub number: u32,
-    pub size: u64,
-    pub etag: String,
-    pub crc64: u64,
-    pub checksum: Stored,
-    pub modified: u64,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Place {
-    Body(u64),
-    Own(String),
 }
 
 /// A part as a client names it when it completes an upload.
@@ -103,35 +90,6 @@ pub(super) struct Uploads {
     open: Mutex<HashMap<String, Arc<State>>>,
 }
 
-/// One upload in memory.
-pub(super) struct State {
-    pub upload: Upload,
-    folder: PathBuf,
-    plan: Mutex<Plan>,
-}
-
-#[derive(Default)]
-struct Plan {
-    body: Option<Arc<File>>,
-    stride: Option<u64>,
-    parts: BTreeMap<u32, PartRecord>,
-    /// Numbers that are being written into the body.
-    writing: HashSet<u32>,
-    attempts: u64,
-    finished: bool,
-}
-
-/// A part on its way; forgotten when dropped before [`PartWriter::finish`].
-pub(super) struct PartWriter {
-    state: Arc<State>,
-    number: u32,
-    file: Arc<File>,
-    start: u64,
-    written: u64,
-    own: Option<String>,
-    done: bool,
-}
-
 impl Uploads {
     /// Reads what is under way, and removes what was abandoned.
     pub(super) fn open(store: Arc<Store>) -> Self {
@@ -152,8 +110,8 @@ impl Uploads {
         let folder = self.store.uploads.join(&upload.id);
         fs::create_dir(&folder)?;
         write_json(&folder, "upload.json", &upload)?;
-        let state = State { upload, folder, plan: Mutex::default() };
-        self.table().insert(state.upload.id.clone(), Arc::new(state));
+        let id = upload.id.clone();
+        self.table().insert(id, Arc::new(State::new(upload, folder)));
         Ok(())
     }
 
@@ -302,131 +260,6 @@ impl Uploads {
     }
 }
 
-impl State {
-    fn load(folder: &Path) -> io::Result<Option<Self>> {
-        let text = match fs::read(folder.join("upload.json")) {
-            Ok(text) => text,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(err),
-        };
-        let Ok(upload) = serde_json::from_slice::<Upload>(&text) else { return Ok(None) };
-        let mut plan = Plan::default();
-        // The body is gone when it became the object, and the process ended before the rest was removed.
-        let has_body = folder.join("body").exists();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let is_record =
-                path.extension().is_some_and(|extension| extension == "json") && !path.ends_with("upload.json");
-            if !is_record {
-                continue;
-            }
-            let Ok(record) = serde_json::from_slice::<PartRecord>(&fs::read(&path)?) else { continue };
-            match &record.place {
-                Place::Body(_) if !has_body => return Ok(None),
-                Place::Body(start) if record.number > 1 => plan.stride = Some(start / u64::from(record.number - 1)),
-                Place::Body(_) if plan.stride.is_none() => plan.stride = Some(record.size),
-                Place::Body(_) | Place::Own(_) => {}
-            }
-            plan.parts.insert(record.number, record);
-        }
-        Ok(Some(Self { upload, folder: folder.to_owned(), plan: Mutex::new(plan) }))
-    }
-
-    /// Parts that are whole, by number.
-    pub(super) fn parts(&self) -> Vec<PartRecord> {
-        self.plan().parts.values().cloned().collect()
-    }
-
-    /// A place for a part of a known size; `None` when the upload has ended.
-    pub(super) fn begin_part(self: &Arc<Self>, number: u32, size: u64) -> io::Result<Option<PartWriter>> {
-        let mut plan = self.plan();
-        if plan.finished {
-            return Ok(None);
-        }
-        let index = u64::from(number.saturating_sub(1));
-        let stride = plan.stride.unwrap_or(size);
-        let fits = size <= stride && size > 0 && !plan.parts.contains_key(&number) && !plan.writing.contains(&number);
-        plan.attempts += 1;
-        let (file, start, own) = match index.checked_mul(stride).filter(|_| fits) {
-            Some(start) => {
-                plan.stride = Some(stride);
-                let body = match &plan.body {
-                    Some(body) => Arc::clone(body),
-                    None => {
-                        let path = self.folder.join("body");
-                        let body = Arc::new(File::options().write(true).create(true).truncate(false).open(path)?);
-                        plan.body = Some(Arc::clone(&body));
-                        body
-                    }
-                };
-                plan.writing.insert(number);
-                (body, start, None)
-            }
-            None => {
-                let name = format!("{number}-{}-{}.data", now(), plan.attempts);
-                (Arc::new(File::create_new(self.folder.join(&name))?), 0, Some(name))
-            }
-        };
-        Ok(Some(PartWriter { state: Arc::clone(self), number, file, start, written: 0, own, done: false }))
-    }
-
-    fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl PartWriter {
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        write_all_at(&self.file, bytes, self.start + self.written)?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Records the part; `None` when the upload has ended meanwhile.
-    pub(super) fn finish(mut self, digested: &Digested) -> io::Result<Option<PartRecord>> {
-        let record = PartRecord {
-            number: self.number,
-            size: self.written,
-            etag: digested.etag(self.written),
-            crc64: digested.crc64,
-            checksum: digested.stored(),
-            modified: now(),
-            place: self.own.clone().map_or(Place::Body(self.start), Place::Own),
-        };
-        let state = Arc::clone(&self.state);
-        let mut plan = state.plan();
-        if plan.finished {
-            return Ok(None);
-        }
-        write_json(&state.folder, &format!("{}.json", self.number), &record)?;
-        if self.own.is_none() {
-            plan.writing.remove(&self.number);
-        }
-        self.done = true;
-        let replaced = plan.parts.insert(self.number, record.clone());
-        if let Some(PartRecord { place: Place::Own(name), .. }) = replaced {
-            let _ = fs::remove_file(state.folder.join(name));
-        }
-        Ok(Some(record))
-    }
-}
-
-impl Drop for PartWriter {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        match &self.own {
-            Some(name) => {
-                let _ = fs::remove_file(self.state.folder.join(name));
-            }
-            None => {
-                self.state.plan().writing.remove(&self.number);
-            }
-        }
-    }
-}
-
 fn chosen(plan: &Plan, named: &[Named]) -> Result<Vec<PartRecord>, Refusal> {
     if !named.is_sorted_by(|before, name| before.number < name.number) {
         return Err(Refusal::Order);
@@ -461,43 +294,4 @@ fn whole_checksum(upload: &Upload, parts: &[PartRecord], crc64: u64) -> Stored {
         checksums::combined(algorithm, values().map(|part| (part.checksum.value.as_str(), part.size)))
     };
     made.unwrap_or_else(|| checksums::full_crc64(crc64))
-}
-
-fn copy_part(folder: &Path, part: &PartRecord, target: &mut File) -> io::Result<()> {
-    let (name, start) = match &part.place {
-        Place::Body(start) => ("body", *start),
-        Place::Own(name) => (name.as_str(), 0),
-    };
-    let mut source = File::open(folder.join(name))?;
-    source.seek(SeekFrom::Start(start))?;
-    // The standard library copies inside the kernel, and shares blocks where the file system can.
-    if io::copy(&mut source.take(part.size), target)? == part.size {
-        Ok(())
-    } else {
-        Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("part {} of the upload is damaged", part.number)))
-    }
-}
-
-fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
-    let temporary = folder.join(format!("{name}.new"));
-    fs::write(&temporary, serde_json::to_vec(value)?)?;
-    fs::rename(&temporary, folder.join(name))
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
 }

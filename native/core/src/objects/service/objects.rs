@@ -6,10 +6,46 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use super::{Service, metadata, part_number, stored_encoding};
 use crate::objects::access::scope;
 use crate::objects::answers::{self, ReadConditions, last_modified, single_checksum, timestamp, with_checksums};
-use crate::objects::checksums::Algorithm;
+use crate::objects::checksums::{Algorithm, Stored};
 use crate::objects::format::{self, Description, Headers};
 use crate::objects::store::{Condition, now};
 use crate::objects::transfer::{self, Received, Sending};
+
+/// The conditions of a request to read.
+macro_rules! read_conditions {
+    ($input:expr) => {
+        ReadConditions {
+            if_match: $input.if_match,
+            if_none_match: $input.if_none_match,
+            if_modified_since: $input.if_modified_since,
+            if_unmodified_since: $input.if_unmodified_since,
+        }
+    };
+}
+
+/// What GetObject and HeadObject both say of an object; their shapes are two types with the same members.
+macro_rules! described {
+    ($shape:ident, $description:expr, $selected:expr, $checksum:expr) => {{
+        let (description, selected, checksum): (&Description, &Selected, Option<&Stored>) =
+            (&$description, &$selected, $checksum);
+        $shape {
+            accept_ranges: Some("bytes".into()),
+            cache_control: description.headers.cache_control.clone(),
+            checksum_type: checksum.map(answers::checksum_type),
+            content_disposition: description.headers.content_disposition.clone(),
+            content_encoding: description.headers.content_encoding.clone(),
+            content_language: description.headers.content_language.clone(),
+            content_length: i64::try_from(selected.range.end - selected.range.start).ok(),
+            content_range: selected.header(description),
+            content_type: description.headers.content_type.clone().or_else(|| Some("binary/octet-stream".into())),
+            e_tag: Some(answers::etag(&description.etag)),
+            last_modified: Some(last_modified(description.modified)),
+            metadata: Some(description.metadata.clone().into_iter().collect()),
+            parts_count: selected.parts_count,
+            ..with_checksums!($shape, checksum)
+        }
+    }};
+}
 
 impl Service {
     pub(super) async fn put(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -73,76 +109,25 @@ impl Service {
     pub(super) async fn get(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = req.input;
         let (file, description) = self.object(&input.bucket, &input.key)?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&description)?;
+        read_conditions!(input).check(&description)?;
         let selected = select(&description, input.range, input.part_number)?;
         let body = self.disk(Sending::new(&self.store, &input.bucket, file, &description, selected.range.clone()))?;
         let whole = selected.range == (0..description.size);
         let wanted = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED) && whole;
         let checksum = description.checksum.as_ref().filter(|_| wanted);
-        let output = with_checksums!(GetObjectOutput, checksum);
-        let mut response = S3Response::new(GetObjectOutput {
-            accept_ranges: Some("bytes".into()),
-            body: Some(StreamingBlob::new(body)),
-            cache_control: description.headers.cache_control.clone(),
-            checksum_type: checksum.map(answers::checksum_type),
-            content_disposition: description.headers.content_disposition.clone(),
-            content_encoding: description.headers.content_encoding.clone(),
-            content_language: description.headers.content_language.clone(),
-            content_length: i64::try_from(selected.range.end - selected.range.start).ok(),
-            content_range: selected.header(&description),
-            content_type: description.headers.content_type.clone().or_else(|| Some("binary/octet-stream".into())),
-            e_tag: Some(answers::etag(&description.etag)),
-            last_modified: Some(last_modified(description.modified)),
-            metadata: Some(description.metadata.clone().into_iter().collect()),
-            parts_count: selected.parts_count,
-            ..output
-        });
-        if selected.partial {
-            response.status = Some(http::StatusCode::PARTIAL_CONTENT);
-        }
-        Ok(response)
+        let mut output = described!(GetObjectOutput, description, selected, checksum);
+        output.body = Some(StreamingBlob::new(body));
+        Ok(selected.reply(output))
     }
 
     pub(super) async fn head(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = req.input;
         let (_, description) = self.object(&input.bucket, &input.key)?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&description)?;
+        read_conditions!(input).check(&description)?;
         let selected = select(&description, input.range, input.part_number)?;
         let wanted = input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
         let checksum = description.checksum.as_ref().filter(|_| wanted);
-        let output = with_checksums!(HeadObjectOutput, checksum);
-        let mut response = S3Response::new(HeadObjectOutput {
-            accept_ranges: Some("bytes".into()),
-            cache_control: description.headers.cache_control.clone(),
-            checksum_type: checksum.map(answers::checksum_type),
-            content_disposition: description.headers.content_disposition.clone(),
-            content_encoding: description.headers.content_encoding.clone(),
-            content_language: description.headers.content_language.clone(),
-            content_length: i64::try_from(selected.range.end - selected.range.start).ok(),
-            content_range: selected.header(&description),
-            content_type: description.headers.content_type.clone().or_else(|| Some("binary/octet-stream".into())),
-            e_tag: Some(answers::etag(&description.etag)),
-            last_modified: Some(last_modified(description.modified)),
-            metadata: Some(description.metadata.clone().into_iter().collect()),
-            parts_count: selected.parts_count,
-            ..output
-        });
-        if selected.partial {
-            response.status = Some(http::StatusCode::PARTIAL_CONTENT);
-        }
-        Ok(response)
+        Ok(selected.reply(described!(HeadObjectOutput, description, selected, checksum)))
     }
 
     pub(super) async fn copy(&self, mut req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -251,6 +236,14 @@ impl Selected {
     fn header(&self, description: &Description) -> Option<String> {
         let last = self.range.end.checked_sub(1)?;
         self.partial.then(|| format!("bytes {}-{last}/{}", self.range.start, description.size))
+    }
+
+    fn reply<T>(&self, output: T) -> S3Response<T> {
+        let mut response = S3Response::new(output);
+        if self.partial {
+            response.status = Some(http::StatusCode::PARTIAL_CONTENT);
+        }
+        response
     }
 }
 
