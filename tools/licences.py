@@ -38,7 +38,13 @@ class Component:
 def crates() -> list[Component]:
     """Every crate that is linked into the native module, build and test dependencies apart."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    try:
+        answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise SystemExit("licences: no cargo found; install Rust 1.94.1 or newer") from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"licences: {' '.join(command)} failed: {error.stderr.strip()}") from None
+    metadata = json.loads(answer.stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     pending = [key for key, package in packages.items() if package["name"] == "shotput-native"]
@@ -71,7 +77,8 @@ def python_packages(roots: tuple[str, ...] = ("shotput-farm",)) -> list[Componen
         try:
             package = distribution(name)
         except PackageNotFoundError:
-            continue
+            # What is not here cannot be judged, and a gate that skips it would let it through.
+            raise SystemExit(f"licences: the package {name} is not installed; run `make setup`") from None
         texts = _texts([Path(str(package.locate_file(file))) for file in package.files or []])
         found[name] = Component(name, package.version, _python_licence(package), texts, "Python package")
         for text in package.requires or []:
