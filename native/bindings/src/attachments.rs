@@ -135,9 +135,7 @@ impl Place {
         let role = QueueRole::new(&service, &self.farm_id, &self.queue_id, name, true);
         // Asked for once here, so that a refusal is told as what it is and not as a failed download.
         role.credentials().await?;
-        let mut access = S3Access::of_target(target).await?;
-        access.credentials = role.provider();
-        Ok((access, bucket, prefix))
+        Ok((S3Access::of_target_with(target, role.provider())?, bucket, prefix))
     }
 }
 

@@ -286,12 +286,7 @@ impl Transfer<'_> {
         } else {
             Some(service.caller_account(role.provider()).await?)
         };
-        Ok(S3Access {
-            region: target.region()?.to_string(),
-            endpoint_url: target.endpoint(Endpoint::S3).map(str::to_owned),
-            credentials: role.provider(),
-            expected_bucket_owner: owner,
-        })
+        Ok(S3Access { expected_bucket_owner: owner, ..S3Access::of_target_with(target, role.provider())? })
     }
 }
 

@@ -19,7 +19,6 @@ use aws_sigv4::http_request::{
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use aws_types::os_shim_internal::Env;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -54,6 +53,8 @@ pub struct S3Access {
     pub credentials: SharedCredentialsProvider,
     /// Account that the bucket must belong to.
     pub expected_bucket_owner: Option<String>,
+    /// Proxy and certificates, those of the target.
+    pub network: Network,
 }
 
 impl S3Access {
@@ -73,6 +74,7 @@ impl S3Access {
             endpoint_url: endpoint_url.map(|url| url.trim_end_matches('/').into()),
             credentials: SharedCredentialsProvider::new(keys),
             expected_bucket_owner: None,
+            network: Network::default(),
         }
     }
 
@@ -81,11 +83,20 @@ impl S3Access {
     /// # Errors
     /// `Config` when no region is known.
     pub async fn of_target(target: &Target) -> Result<Self> {
+        Self::of_target_with(target, target.credentials().await?)
+    }
+
+    /// As [`S3Access::of_target`], with the rights of a queue's role.
+    ///
+    /// # Errors
+    /// `Config` when no region is known.
+    pub fn of_target_with(target: &Target, credentials: SharedCredentialsProvider) -> Result<Self> {
         Ok(Self {
             region: target.region()?.to_string(),
             endpoint_url: target.endpoint(Endpoint::S3).map(|url| url.trim_end_matches('/').to_owned()),
-            credentials: target.credentials().await?,
+            credentials,
             expected_bucket_owner: None,
+            network: target.network(),
         })
     }
 
@@ -98,8 +109,7 @@ impl S3Access {
 fn connector(access: &S3Access) -> Result<SharedHttpConnector> {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let endpoint = access.endpoint_url.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", access.region));
-    let network = Network::from_environment(&Env::real());
-    Ok(SharedHttpConnector::new(network.connector(&endpoint, settings)?))
+    Ok(SharedHttpConnector::new(access.network.connector(&endpoint, settings)?))
 }
 
 fn client_with(access: &S3Access, connector: SharedHttpConnector) -> aws_sdk_s3::Client {
@@ -119,7 +129,7 @@ fn client_with(access: &S3Access, connector: SharedHttpConnector) -> aws_sdk_s3:
 /// A client of the SDK; in path style when an endpoint is set.
 ///
 /// # Errors
-/// `Config` when the certificates that the environment names cannot be read.
+/// `Config` when the certificates that the target names cannot be read.
 pub fn client(access: &S3Access) -> Result<aws_sdk_s3::Client> {
     Ok(client_with(access, connector(access)?))
 }
