@@ -201,6 +201,8 @@ class DeadlineService:
         if request.headers.get("x-amz-target") == "Logs_20140328.GetLogEvents":
             events = [{"timestamp": 1704164645678, "message": "a line", "ingestionTime": 1704164645700}]
             return 200, {"events": events, "nextForwardToken": "f/1", "nextBackwardToken": "b/1"}
+        if request.path == "/2023-10-12/telemetry":
+            return 200, {}
         if request.path.startswith("/sts"):
             return 200, STS_IDENTITY
         path = request.path.removeprefix("/2023-10-12")

@@ -13,6 +13,7 @@ mod classes {
     import_exception!(shotput.errors, CreateJobWaiterCanceled);
     import_exception!(shotput.errors, DeadlineOperationTimedOut);
     import_exception!(shotput.errors, ConfigError);
+    import_exception!(shotput.errors, UnsupportedProfileTypeForLoginLogout);
     import_exception!(shotput.errors, ServiceError);
     import_exception!(shotput.errors, TemplateError);
     import_exception!(shotput.errors, BundleError);
@@ -50,6 +51,7 @@ impl From<CoreError> for Error {
             CoreError::WaiterCanceled(_) => classes::CreateJobWaiterCanceled::new_err(text),
             CoreError::TimedOut(_) => classes::DeadlineOperationTimedOut::new_err(text),
             CoreError::Config(_) => classes::ConfigError::new_err(text),
+            CoreError::UnsupportedProfile(_) => classes::UnsupportedProfileTypeForLoginLogout::new_err(text),
             CoreError::Service { operation, code, status, .. } => {
                 classes::ServiceError::new_err((text, code, operation, status))
             }

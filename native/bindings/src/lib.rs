@@ -1,6 +1,7 @@
 //! The Python module `shotput._native`: registration only.
 
 mod attachments;
+mod auth;
 mod config;
 mod error;
 mod images;
@@ -9,6 +10,7 @@ mod resources;
 mod runtime;
 mod sessions;
 mod submission;
+mod telemetry;
 mod template;
 
 use pyo3::prelude::*;
@@ -18,8 +20,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
     config::register(module)?;
+    auth::register(module)?;
     resources::register(module)?;
     submission::register(module)?;
+    telemetry::register(module)?;
     attachments::register(module)?;
     template::register(module)?;
     sessions::register(module)?;

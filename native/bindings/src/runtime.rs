@@ -29,6 +29,15 @@ impl Raised {
         slot.get_or_insert(err);
     }
 
+    /// Runs the caller's Python code. What it raises is kept, ends the work by its token and counts as no.
+    pub(crate) fn call(&self, token: &CancellationToken, code: impl FnOnce(Python<'_>) -> PyResult<bool>) -> bool {
+        Python::attach(code).unwrap_or_else(|err| {
+            self.set(err);
+            token.cancel();
+            false
+        })
+    }
+
     fn take(&self) -> Option<PyErr> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
     }

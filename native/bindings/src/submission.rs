@@ -33,17 +33,8 @@ struct Asked {
 }
 
 impl Asked {
-    /// The truth of what a callable gives; an exception is kept and counts as no.
-    fn call(&self, token: &CancellationToken, work: impl FnOnce(Python<'_>) -> PyResult<bool>) -> bool {
-        Python::attach(work).unwrap_or_else(|err| {
-            self.raised.set(err);
-            token.cancel();
-            false
-        })
-    }
-
     fn progress(&self, token: &CancellationToken, callable: &Py<PyAny>, progress: &Progress) -> bool {
-        self.call(token, |py| callable.bind(py).call1((pythonize(py, progress)?,))?.is_truthy())
+        self.raised.call(token, |py| callable.bind(py).call1((pythonize(py, progress)?,))?.is_truthy())
     }
 }
 
@@ -72,7 +63,7 @@ fn path_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Result<String, shotput_core::CoreError> {
     let print = asked.on_print.as_ref().map(|callable| {
         move |line: &str| {
-            asked.call(token, |py| callable.bind(py).call1((line,)).map(|_| true));
+            asked.raised.call(token, |py| callable.bind(py).call1((line,)).map(|_| true));
         }
     });
     let hashing = asked
@@ -85,13 +76,13 @@ fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Res
         .map(|callable| move |progress: Progress| asked.progress(token, callable, &progress));
     let confirm = asked.on_confirm.as_ref().map(|callable| {
         move |message: &str, default: bool| {
-            asked.call(token, |py| callable.bind(py).call1((message, default))?.is_truthy())
+            asked.raised.call(token, |py| callable.bind(py).call1((message, default))?.is_truthy())
         }
     });
     let go_on = asked
         .on_continue
         .as_ref()
-        .map(|callable| move || asked.call(token, |py| callable.bind(py).call0()?.is_truthy()));
+        .map(|callable| move || asked.raised.call(token, |py| callable.bind(py).call0()?.is_truthy()));
     let callbacks = Callbacks {
         on_print: print.as_ref().map(|call| call as _),
         on_hashing_progress: hashing.as_ref().map(|call| call as _),

@@ -71,6 +71,9 @@ pub struct Target {
     /// The user of a monitor login: lists show what this user may see.
     #[serde(skip)]
     pub principal_id: Option<String>,
+    /// The monitor of such a login.
+    #[serde(skip)]
+    pub monitor_id: Option<String>,
     /// A proxy for all that is not loopback.
     #[serde(skip)]
     pub proxy: Option<String>,
@@ -123,8 +126,8 @@ impl Target {
             .map(|path| crate::config::expand_home(&path))
             .or(network.ca_bundle)
             .or_else(|| profile.get("ca_bundle").map(crate::config::expand_home));
-        let monitor_user = match profile.source() {
-            CredentialsSource::DeadlineCloudMonitorLogin => profile.get("user_id").map(str::to_owned),
+        let of_monitor = |key: &str| match profile.source() {
+            CredentialsSource::DeadlineCloudMonitorLogin => profile.get(key).map(str::to_owned),
             _ => None,
         };
         Ok(Self {
@@ -137,7 +140,8 @@ impl Target {
             sts_endpoint_url: endpoints.sts,
             logs_endpoint_url: endpoints.logs,
             profile: profile.name.clone(),
-            principal_id: monitor_user,
+            principal_id: of_monitor("user_id"),
+            monitor_id: of_monitor("monitor_id"),
             proxy: setting("settings.https_proxy")?,
             ca_bundle,
             keep_host,

@@ -38,6 +38,9 @@ pub enum CoreError {
     /// The configuration cannot be read, written or understood.
     #[error("{0}")]
     Config(String),
+    /// The AWS profile is of a kind that cannot be logged in to or out of from here.
+    #[error("{0}")]
+    UnsupportedProfile(String),
     /// A service answered with an error, or did not answer.
     #[error("{message}")]
     Service {
@@ -81,4 +84,28 @@ pub enum CoreError {
     /// An image cannot be read, compared or written.
     #[error("{0}")]
     Image(String),
+}
+
+impl CoreError {
+    /// The name of the Python class that stands for this kind of error.
+    #[must_use]
+    pub const fn class_name(&self) -> &'static str {
+        match self {
+            Self::Operation(_) => "DeadlineOperationError",
+            Self::Canceled(_) => "DeadlineOperationCanceled",
+            Self::UserCanceled(_) => "UserInitiatedCancel",
+            Self::WaiterCanceled(_) => "CreateJobWaiterCanceled",
+            Self::TimedOut(_) => "DeadlineOperationTimedOut",
+            Self::Config(_) => "ConfigError",
+            Self::UnsupportedProfile(_) => "UnsupportedProfileTypeForLoginLogout",
+            Self::Service { .. } => "ServiceError",
+            Self::Template { .. } => "TemplateError",
+            Self::Bundle(_) => "BundleError",
+            Self::Attachments(_) => "AttachmentsError",
+            Self::MissingInputs { .. } => "MissingInputsError",
+            Self::Session(_) => "SessionError",
+            Self::ObjectStore(_) => "ObjectStoreError",
+            Self::Image(_) => "ImageError",
+        }
+    }
 }

@@ -9,9 +9,11 @@ pub mod config;
 pub mod credentials;
 pub mod error;
 pub mod images;
+pub mod login;
 pub mod objects;
 pub mod openjd;
 pub mod service;
 pub mod submission;
+pub mod telemetry;
 
 pub use error::{CoreError, Result};

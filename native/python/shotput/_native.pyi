@@ -18,9 +18,11 @@ __all__ = [
     "Session",
     "Step",
     "StepScript",
+    "TelemetryClient",
     "__version__",
     "check_api_available",
     "check_auth_status",
+    "check_auth_status_with_progress",
     "check_template",
     "contact_sheet",
     "create_job",
@@ -46,6 +48,8 @@ __all__ = [
     "list_steps",
     "list_storage_profiles_for_queue",
     "list_tasks",
+    "login",
+    "logout",
     "mean_difference",
     "parse_template",
     "read_bundle",
@@ -102,10 +106,43 @@ def check_auth_status(
     not raise when the service refuses or is silent.
     """
 
+def check_auth_status_with_progress(
+    config_path: str | PathLike[str] | None = None,
+    on_progress: Callable[[str], object] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """:func:`check_auth_status`, with ``on_progress(message)`` before each of its steps and at the end: three times at
+    least. What it raises comes out of the call.
+    """
+
 def check_api_available(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> bool:
     """Whether the service answers the caller. Does not raise when it refuses or is silent."""
+
+def login(
+    config_path: str | PathLike[str] | None = None,
+    on_pending_authorization: Callable[..., object] | None = None,
+    on_cancellation_check: Callable[[], object] | None = None,
+) -> str:
+    """Log in through the Deadline Cloud monitor, and wait until the service answers; a sentence with the profile.
+
+    Starts the program of the setting ``deadline-cloud-monitor.path`` with ``login --profile NAME`` and asks the
+    service every half second. ``on_pending_authorization(credentials_source=AwsCredentialsSource)`` is called once,
+    when the program runs. ``on_cancellation_check()`` is asked every half second; a true answer ends the program and
+    raises ``DeadlineOperationCanceled``. What a callback raises comes out of the call. Without a cancellation, the
+    call waits until the login is done or the program fails.
+
+    Raises ``UnsupportedProfileTypeForLoginLogout`` for a profile that the monitor did not make, ``ConfigError``
+    without a path, ``DeadlineOperationError`` when the program cannot be started or fails.
+    """
+
+def logout(config_path: str | PathLike[str] | None = None) -> str:
+    """Have the Deadline Cloud monitor log out of the profile; what it printed.
+
+    Credentials of queue roles that this process holds are dropped. Raises as :func:`login`.
+    """
 
 # --- resources --------------------------------------------------------------------------------------------------------
 # All raise `ServiceError` when the service refuses ("<code>: <message>") or is silent, and `ConfigError` when the
@@ -324,6 +361,56 @@ def create_job_from_job_bundle(
     progress callback cancels or nobody could be asked, ``CreateJobWaiterCanceled`` and ``DeadlineOperationTimedOut``
     while waiting for the job.
     """
+
+# --- telemetry --------------------------------------------------------------------------------------------------------
+
+@final
+class TelemetryClient:
+    """Sends telemetry events in the background, to the endpoint that the user configured for the service.
+
+    Off unless ``AWS_ENDPOINT_URL_DEADLINE`` or its kin is set in the environment or the AWS profile. Whoever opts out,
+    by ``$DEADLINE_CLOUD_TELEMETRY_OPT_OUT`` or the setting ``telemetry.opt_out``, has opted out, whatever the other
+    one says. Sending never raises: at most 25 events wait, the next ones are dropped, and an endpoint that wants none
+    gets no more.
+
+    ``config_path``: a missing ``telemetry.identifier`` is stored in this file, and nowhere when it is not given.
+    """
+
+    def __new__(cls, config_path: str | PathLike[str] | None = None) -> TelemetryClient: ...
+    @property
+    def telemetry_opted_out(self) -> bool:
+        """Whether the user opted out."""
+
+    def record_event(
+        self,
+        event_type: str,
+        event_details: dict[str, Any] | None = None,
+        *,
+        details: dict[str, Any] | None = None,
+        from_gui: bool = False,
+    ) -> None:
+        """Record an event. One of ``event_details`` and ``details`` is needed, which are two names of one thing; a
+        value in it that is no ``None``, ``bool``, ``int`` (64 bits), ``float`` or ``str`` becomes ``str(value)``.
+        Raises ``DeadlineOperationError`` after ``close``.
+        """
+
+    def record_error(
+        self,
+        event_details: dict[str, Any] | None = None,
+        exception_type: str | None = None,
+        from_gui: bool = False,
+        *,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Record an event of the type ``com.amazon.rum.deadline.error`` with ``exception_type``, which is needed,
+        among its details. Otherwise as :meth:`record_event`.
+        """
+
+    def update_common_details(self, details: dict[str, Any]) -> None:
+        """Add details to all later events; an event's own come before them. Raises as :meth:`record_event`."""
+
+    def close(self) -> None:
+        """Send what waits, for two seconds at most, and end the thread. The drop of the object does the same."""
 
 # --- job attachments --------------------------------------------------------------------------------------------------
 # `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",

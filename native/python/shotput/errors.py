@@ -31,6 +31,10 @@ class ConfigError(DeadlineOperationError):
     """The configuration cannot be read, written or understood."""
 
 
+class UnsupportedProfileTypeForLoginLogout(DeadlineOperationError):
+    """The AWS profile was not made by the Deadline Cloud monitor, which alone logs in and out."""
+
+
 class ServiceError(DeadlineOperationError):
     """A service answered with an error, or did not answer.
 
@@ -126,5 +130,6 @@ __all__ = [
     "ServiceError",
     "SessionError",
     "TemplateError",
+    "UnsupportedProfileTypeForLoginLogout",
     "UserInitiatedCancel",
 ]
