@@ -11,15 +11,43 @@ use shotput_core::bundle::Bundle;
 use shotput_core::config::Config;
 use shotput_core::credentials::Target;
 use shotput_core::service::block_on;
-use shotput_core::submission::{Callbacks, Params, Submission, submit};
+use shotput_core::submission::{Callbacks, Params, PauseSwitch, Submission, submit};
+use shotput_core::telemetry::{Recorder, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::given_target;
 use crate::runtime::{self, Raised};
+use crate::telemetry;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_bundle, module)?)?;
-    module.add_function(wrap_pyfunction!(create_job_from_job_bundle, module)?)
+    module.add_function(wrap_pyfunction!(create_job_from_job_bundle, module)?)?;
+    module.add_class::<PyPauseSwitch>()
+}
+
+/// Holds submissions for a while.
+#[pyclass(name = "PauseSwitch", module = "shotput._native", frozen)]
+struct PyPauseSwitch(PauseSwitch);
+
+#[pymethods]
+impl PyPauseSwitch {
+    #[new]
+    fn new() -> Self {
+        Self(PauseSwitch::default())
+    }
+
+    #[getter]
+    fn is_paused(&self) -> bool {
+        self.0.is_paused()
+    }
+
+    fn pause(&self) {
+        self.0.pause();
+    }
+
+    fn resume(&self) {
+        self.0.resume();
+    }
 }
 
 /// The caller's callables. What one of them raises ends the submission and comes out of the call.
@@ -29,6 +57,7 @@ struct Asked {
     on_upload_progress: Option<Py<PyAny>>,
     on_confirm: Option<Py<PyAny>>,
     on_continue: Option<Py<PyAny>>,
+    pause: Option<PauseSwitch>,
     raised: Raised,
 }
 
@@ -60,7 +89,11 @@ fn path_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     if value.hasattr("__fspath__")? { value.call_method0("__fspath__") } else { Ok(value) }
 }
 
-fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Result<String, shotput_core::CoreError> {
+fn run(
+    submission: &Submission,
+    asked: &Asked,
+    token: &CancellationToken,
+) -> Result<Option<String>, shotput_core::CoreError> {
     let print = asked.on_print.as_ref().map(|callable| {
         move |line: &str| {
             asked.raised.call(token, |py| callable.bind(py).call1((line,)).map(|_| true));
@@ -89,6 +122,7 @@ fn run(submission: &Submission, asked: &Asked, token: &CancellationToken) -> Res
         on_upload_progress: upload.as_ref().map(|call| call as _),
         on_confirm: confirm.as_ref().map(|call| call as _),
         on_continue: go_on.as_ref().map(|call| call as _),
+        pause: asked.pause.as_ref(),
     };
     submit(submission, &callbacks, token)
 }
@@ -101,8 +135,10 @@ fn read_bundle(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
 
 #[pyfunction]
 #[pyo3(signature = (
-    params, on_print=None, on_hashing_progress=None, on_upload_progress=None, on_confirm=None, on_continue=None
+    params, on_print=None, on_hashing_progress=None, on_upload_progress=None, on_confirm=None, on_continue=None, *,
+    pause=None
 ))]
+#[expect(clippy::too_many_arguments, reason = "the names of the Python signature")]
 fn create_job_from_job_bundle<'py>(
     py: Python<'py>,
     params: &Bound<'py, PyDict>,
@@ -111,6 +147,7 @@ fn create_job_from_job_bundle<'py>(
     on_upload_progress: Option<Py<PyAny>>,
     on_confirm: Option<Py<PyAny>>,
     on_continue: Option<Py<PyAny>>,
+    pause: Option<&PyPauseSwitch>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let given = |key: &str| Ok::<_, PyErr>(params.get_item(key)?.filter(|value| !value.is_none()));
     let config_path: Option<PathBuf> = given("config_path")?.map(|path| path.extract()).transpose()?;
@@ -118,19 +155,26 @@ fn create_job_from_job_bundle<'py>(
     let known: Params = depythonize(&known_members(params)?)
         .map_err(|err| PyTypeError::new_err(format!("params of create_job_from_job_bundle: {err}")))?;
     let raised = Raised::default();
+    let pause = pause.map(|switch| switch.0.clone());
+    let raised_in = raised.clone();
     let asked =
-        Asked { on_print, on_hashing_progress, on_upload_progress, on_confirm, on_continue, raised: raised.clone() };
+        Asked { on_print, on_hashing_progress, on_upload_progress, on_confirm, on_continue, pause, raised: raised_in };
     let job_id = runtime::run_with(py, &raised, move |token| {
         // A target that was given whole leaves nothing to a file that was not named.
-        let config = match (&config_path, &target) {
-            (None, Some(_)) => Config::empty(),
-            _ => Config::read_lenient(config_path.as_deref()),
+        let (config, telemetry) = match (&config_path, &target) {
+            (None, Some(_)) => (Config::empty(), Telemetry::off()),
+            _ => {
+                let config = Config::read_lenient(config_path.as_deref());
+                let telemetry = telemetry::client(&config, config_path.as_deref(), &token)?;
+                (config, telemetry)
+            }
         };
         let target = match target {
             Some(target) => target,
             None => block_on(&token, Target::resolve(&config))?,
         };
-        let submission = Submission::resolve(known, &config, target)?;
+        let mut submission = Submission::resolve(known, &config, target)?;
+        submission.recorder = Recorder::new(telemetry, submission.from_gui);
         run(&submission, &asked, &token)
     })?;
     let result = PyDict::new(py);

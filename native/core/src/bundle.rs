@@ -46,14 +46,7 @@ impl Bundle {
             "templatePath": self.template.path,
             "template": self.template.value,
             "parameters": self.parameters,
-            "assetReferences": {
-                "inputs": {
-                    "filenames": self.references.input_files,
-                    "directories": self.references.input_directories,
-                },
-                "outputs": { "directories": self.references.output_directories },
-                "referencedPaths": self.references.referenced_paths,
-            },
+            "assetReferences": self.references.to_document()["assetReferences"],
         })
     }
 
@@ -72,28 +65,20 @@ impl Bundle {
                 folder.display()
             ))
         })?;
-        if !template.value.is_object() {
-            return Err(CoreError::Bundle(format!(
-                "The template {} must be a mapping of keys to values.",
-                template.path.display()
-            )));
-        }
-        match template.value.get("specificationVersion") {
-            Some(version) if version == SPECIFICATION => {}
-            found => {
-                return Err(CoreError::Bundle(format!(
-                    "The template {} has the specificationVersion {}; it must be {SPECIFICATION:?}.",
-                    template.path.display(),
-                    found.unwrap_or(&Value::Null)
-                )));
-            }
-        }
+        check_kind(&template)?;
         let parameters = read_parameters(&folder, &template)?;
         let references = match Document::read(&folder, "asset_references")? {
             Some(document) => AssetReferences::from_document(&document, &folder)?,
             None => AssetReferences::default(),
         };
         Ok(Self { folder, template, parameters, references })
+    }
+
+    /// The same bundle with another template, and the parameters that it defines.
+    pub fn with_template(self, template: Document) -> Result<Self> {
+        check_kind(&template)?;
+        let parameters = read_parameters(&self.folder, &template)?;
+        Ok(Self { template, parameters, ..self })
     }
 
     /// The template as it goes to the service, with its type. Untouched when nothing is changed.
@@ -116,6 +101,27 @@ impl Bundle {
         }
         Ok((text, format.wire_name()))
     }
+}
+
+/// Refuses a template of another kind than there is.
+fn check_kind(template: &Document) -> Result<()> {
+    if !template.value.is_object() {
+        return Err(CoreError::Bundle(format!(
+            "The template {} must be a mapping of keys to values.",
+            template.path.display()
+        )));
+    }
+    match template.value.get("specificationVersion") {
+        Some(version) if version == SPECIFICATION => {}
+        found => {
+            return Err(CoreError::Bundle(format!(
+                "The template {} has the specificationVersion {}; it must be {SPECIFICATION:?}.",
+                template.path.display(),
+                found.unwrap_or(&Value::Null)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a bundle in which a link leads to nothing or outside. Linked folders are not descended into.

@@ -3,28 +3,39 @@
 //! Everything that can be refused without the network is refused before a byte is read from a file or sent. Nothing
 //! here prompts or prints: the caller's callbacks do.
 
+mod debug_snapshot;
+mod hooks;
 mod known_paths;
 mod params;
+mod pause;
+mod plan;
 mod wait;
 
+use std::borrow::Cow;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::attachments::copies;
 use crate::attachments::grouping::{self, Prepared, References};
-use crate::attachments::progress::OnProgress;
+use crate::attachments::progress::{OnProgress, Progress};
 use crate::attachments::s3::S3Access;
-use crate::attachments::upload::{self, Destination, FileSystem, UploadOptions};
+use crate::attachments::upload::{self, Destination, FileSystem, Hashed, UploadOptions, Uploaded};
 use crate::bundle::parameters::{self, Parameter};
 use crate::bundle::{AssetReferences, Bundle};
 use crate::credentials::{Endpoint, host, is_loopback};
 use crate::error::{CoreError, Result};
-use crate::openjd::template::{TemplateKind, check, template_error};
 use crate::service::{QueueRole, Service};
 
+use debug_snapshot::DebugSnapshot;
+use hooks::{Facts, Hooks};
+use plan::Plan;
+
 pub use params::{Params, Submission};
+pub use pause::PauseSwitch;
 
 /// The service takes no job with more asset roots.
 const MAX_ROOTS: usize = 10;
@@ -49,6 +60,8 @@ pub struct Callbacks<'a> {
     pub on_confirm: OnConfirm<'a>,
     /// Asked before each look at the created job; `false` stops waiting.
     pub on_continue: OnContinue<'a>,
+    /// Holds the submission while it is switched on.
+    pub pause: Option<&'a PauseSwitch>,
 }
 
 impl Callbacks<'_> {
@@ -57,84 +70,107 @@ impl Callbacks<'_> {
             print(line);
         }
     }
+
+    /// Waits while the submission is paused; a cancel ends the wait.
+    fn hold(&self, token: &CancellationToken) {
+        if let Some(pause) = self.pause {
+            pause.hold(token);
+        }
+    }
+
+    /// A progress callback at which the submission can be held.
+    fn holding<'b>(
+        &'b self,
+        on_progress: OnProgress<'b>,
+        token: &'b CancellationToken,
+    ) -> impl Fn(Progress) -> bool + Send + Sync + 'b {
+        move |progress| {
+            self.hold(token);
+            on_progress.is_none_or(|report| report(progress))
+        }
+    }
 }
 
-/// Submits a bundle and waits until the farm has created the job; gives its id.
-pub fn submit(submission: &Submission, callbacks: &Callbacks<'_>, token: &CancellationToken) -> Result<String> {
+/// Submits a bundle and waits until the farm has created the job; gives its id, or none for a debug snapshot.
+pub fn submit(submission: &Submission, callbacks: &Callbacks<'_>, token: &CancellationToken) -> Result<Option<String>> {
+    let started = Instant::now();
+    let outcome = submit_untimed(submission, callbacks, token);
+    submission.recorder.record_latency("create_job_from_job_bundle", started.elapsed());
+    outcome
+}
+
+fn submit_untimed(
+    submission: &Submission,
+    callbacks: &Callbacks<'_>,
+    token: &CancellationToken,
+) -> Result<Option<String>> {
     let bundle = Bundle::read(&submission.bundle_dir)?;
-    refuse_unbuilt(submission, &bundle, callbacks)?;
-    let findings = check(&bundle.template.value, TemplateKind::Job);
-    if !findings.is_empty() {
-        let what = format!("The template {} breaks the OpenJD rules", bundle.template.path.display());
-        return Err(template_error(&what, findings));
-    }
-    let (template, template_type) = bundle.template_text(submission.name.as_deref())?;
+    let hooks = Hooks::find(submission, &bundle, callbacks)?;
+    hooks.confirm(submission, callbacks)?;
+    plan::refuse_invalid(&bundle)?;
+    // A template that is too long is refused before anybody is asked anything.
+    bundle.template_text(submission.name.as_deref())?;
 
     let lane = Lane::new(token)?;
     let service = lane.run(Service::connect(&submission.target))?;
     let surroundings = lane.run(Surroundings::get(&service, submission))?;
     callbacks.print(&format!("Submitting to the queue {}.", surroundings.queue_name(submission)));
 
-    let (parameters, references) = resolve_parameters(submission, &bundle, &surroundings)?;
-    let (members, values) = parameters::split(&parameters)?;
-
-    let mut request = Map::from_iter([
-        ("farmId".to_owned(), submission.farm_id.clone().into()),
-        ("queueId".to_owned(), submission.queue_id.clone().into()),
-        ("template".to_owned(), template.into()),
-        ("templateType".to_owned(), template_type.into()),
-        ("priority".to_owned(), 50.into()),
-    ]);
-    if let Some(profile) = &submission.storage_profile_id {
-        request.insert("storageProfileId".into(), profile.clone().into());
+    let mut plan = Plan::make(Cow::Borrowed(submission), bundle, &surroundings)?;
+    if hooks.run_before() {
+        let answers = hooks.before(&lane, &facts(&plan, None), callbacks)?;
+        plan = plan.changed_by(answers, &surroundings, callbacks)?;
     }
-    if !values.is_empty() {
-        request.insert("parameters".into(), values.into());
-    }
-    if !references.is_empty() {
-        let transfer = Transfer { submission, bundle: &bundle, surroundings: &surroundings, callbacks, token };
-        if let Some(attachments) = transfer.run(&lane, &service, &references)? {
-            request.insert("attachments".into(), attachments);
+    if !plan.references.is_empty() {
+        let transfer = Transfer {
+            submission: &plan.submission,
+            bundle: &plan.bundle,
+            surroundings: &surroundings,
+            callbacks,
+            token,
+        };
+        if let Some(attachments) = transfer.run(&lane, &service, &plan.references)? {
+            plan.request.insert("attachments".into(), attachments);
         }
     }
-    request.extend(submission.limits(&members));
+    submission.recorder.record("submission", json!({ "submitter_name": submission.submitter_name }));
+    if let Some(folder) = &submission.debug_snapshot_dir {
+        write_snapshot(folder, &plan, &surroundings)?;
+        callbacks.print(&format!("The debug snapshot is in {}. No job was created.", folder.display()));
+        return Ok(None);
+    }
 
-    let job_id = lane.run(service.create_job(&request))?;
+    callbacks.hold(token);
+    let job_id = lane.run(service.create_job(&plan.request))?;
     callbacks.print("Waiting for the job to be created...");
-    let message = wait::until_created(&lane, &service, submission, &job_id, callbacks)?;
+    let created = wait::until_created(&lane, &service, submission, &job_id, callbacks);
+    submission.recorder.record_outcome("create_job", &created);
     callbacks.print(&format!("Submitted the job bundle {}.", submission.bundle_dir.display()));
-    callbacks.print(&message);
+    callbacks.print(&created?);
     callbacks.print(&job_id);
-    Ok(job_id)
+    hooks.after(&lane, &facts(&plan, Some(&job_id)), callbacks)?;
+    Ok(Some(job_id))
 }
 
-/// Names what a caller may ask for and this version does not do, before anything is sent.
-fn refuse_unbuilt(submission: &Submission, bundle: &Bundle, callbacks: &Callbacks<'_>) -> Result<()> {
-    if submission.debug_snapshot_dir.is_some() {
-        return Err(CoreError::Operation(
-            "debug_snapshot_dir is not supported: this version submits only. Leave it out, or write the bundle with \
-             `shotput export`."
-                .into(),
-        ));
+fn facts<'a>(plan: &'a Plan<'_>, job_id: Option<&'a str>) -> Facts<'a> {
+    Facts {
+        submission: &plan.submission,
+        job_name: plan.job_name(),
+        parameters: plan.values(),
+        asset_references: plan.references.to_document(),
+        payload: plan.request.clone(),
+        job_id,
     }
-    for name in ["hooks.yaml", "hooks.json"] {
-        let hooks = bundle.folder.join(name);
-        if !hooks.is_file() {
-            continue;
-        }
-        if submission.allow_bundle_hooks {
-            return Err(CoreError::Operation(format!(
-                "The bundle has submission hooks ({}) and settings.allow_bundle_hooks is on, but this version runs no \
-                 hooks. Turn the setting off to submit without them.",
-                hooks.display()
-            )));
-        }
-        callbacks.print(&format!(
-            "The submission hooks in {} are not run: settings.allow_bundle_hooks is off.",
-            hooks.display()
-        ));
+}
+
+fn write_snapshot(folder: &Path, plan: &Plan<'_>, surroundings: &Surroundings) -> Result<()> {
+    DebugSnapshot {
+        request: &plan.request,
+        queue: &surroundings.queue,
+        storage_profile: surroundings.storage_profile.as_ref(),
+        bucket: surroundings.bucket(),
     }
-    Ok(())
+    .write(folder)
 }
 
 /// One network lane for the whole submission: connections outlive single calls. Between calls nothing runs on it, so
@@ -207,18 +243,6 @@ impl Surroundings {
     }
 }
 
-fn resolve_parameters(
-    submission: &Submission,
-    bundle: &Bundle,
-    surroundings: &Surroundings,
-) -> Result<(Vec<Parameter>, AssetReferences)> {
-    let mut merged = parameters::merge(&surroundings.queue_parameters, &bundle.parameters)?;
-    parameters::apply(&mut merged, &submission.job_parameters, &submission.current_dir)?;
-    let mut references = bundle.references.clone();
-    references.add_parameters(&merged);
-    Ok((merged, references))
-}
-
 /// The files of a job on their way to the farm.
 struct Transfer<'a> {
     submission: &'a Submission,
@@ -250,25 +274,63 @@ impl Transfer<'_> {
         known_paths::confirm(self.submission, self.bundle, &locations, &prepared, self.callbacks)?;
 
         let cache_dir = Some(self.submission.cache_dir.as_path());
-        let hashed = upload::hash(&prepared, cache_dir, self.callbacks.on_hashing_progress, self.token)?;
+        let recorder = &self.submission.recorder;
+        self.callbacks.hold(self.token);
+        let on_hashing = self.callbacks.holding(self.callbacks.on_hashing_progress, self.token);
+        let hashed = upload::hash(&prepared, cache_dir, Some(&on_hashing), self.token)?;
+        recorder.record("job_attachments.hashing_summary", json!(hashed.statistics));
         self.callbacks.print(&format!("Hashing summary:\n{}", hashed.statistics));
-        let access = lane.run(self.access(service))?;
+        self.callbacks.hold(self.token);
+        let uploaded = match &self.submission.debug_snapshot_dir {
+            Some(folder) => {
+                let copied = self.copy(&hashed, folder);
+                recorder.record_outcome("asset_snapshot", &copied);
+                copied?
+            }
+            None => {
+                let uploaded = self.upload(&hashed, lane, service, bucket, root_prefix);
+                recorder.record_outcome("asset_upload", &uploaded);
+                uploaded?
+            }
+        };
+        recorder.record("job_attachments.upload_summary", json!(uploaded.statistics));
+        self.callbacks.print(&format!("Upload summary:\n{}", uploaded.statistics));
+        Ok(Some(uploaded.attachments))
+    }
+
+    fn file_system(&self) -> FileSystem {
+        if self.submission.virtual_file_system { FileSystem::Virtual } else { FileSystem::Copied }
+    }
+
+    fn copy(&self, hashed: &Hashed, folder: &Path) -> Result<Uploaded> {
+        let (farm_id, queue_id) = (&self.submission.farm_id, &self.submission.queue_id);
+        let on_upload = self.callbacks.holding(self.callbacks.on_upload_progress, self.token);
+        copies::copy(hashed, folder, (farm_id, queue_id), self.file_system(), Some(&on_upload), self.token)
+    }
+
+    fn upload(
+        &self,
+        hashed: &Hashed,
+        lane: &Lane<'_>,
+        service: &Service,
+        bucket: &str,
+        root_prefix: &str,
+    ) -> Result<Uploaded> {
         let destination = Destination {
-            access,
+            access: lane.run(self.access(service))?,
             bucket: bucket.to_owned(),
             root_prefix: root_prefix.to_owned(),
             farm_id: self.submission.farm_id.clone(),
             queue_id: self.submission.queue_id.clone(),
         };
         let options = UploadOptions {
-            cache_dir,
+            cache_dir: Some(self.submission.cache_dir.as_path()),
             force_s3_check: self.submission.force_s3_check,
             manifest_write_dir: None,
-            file_system: if self.submission.virtual_file_system { FileSystem::Virtual } else { FileSystem::Copied },
+            file_system: self.file_system(),
         };
-        let uploaded = upload::upload(&hashed, &destination, &options, self.callbacks.on_upload_progress, self.token)?;
-        self.callbacks.print(&format!("Upload summary:\n{}", uploaded.statistics));
-        Ok(Some(uploaded.attachments))
+        let on_upload = self.callbacks.holding(self.callbacks.on_upload_progress, self.token);
+        upload::upload(hashed, &destination, &options, Some(&on_upload), self.token)
     }
 
     /// The bucket with the rights of the queue's role, pinned to the account that the role belongs to.

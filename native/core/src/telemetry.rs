@@ -218,6 +218,12 @@ impl Recorder {
         Self { client: Arc::new(client), from_gui }
     }
 
+    /// Records nothing.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::new(Telemetry::off(), false)
+    }
+
     /// Records an event of the service's own family, `com.amazon.rum.deadline.<name>`. `details` is an object.
     pub fn record(&self, name: &str, details: Value) {
         let Value::Object(details) = details else { return };

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shotput._native import (
     ObjectStore,
+    PauseSwitch,
     Session,
     TelemetryClient,
     __version__,
@@ -54,6 +55,7 @@ from shotput._native import (
 
 __all__ = [
     "ObjectStore",
+    "PauseSwitch",
     "Session",
     "TelemetryClient",
     "__version__",

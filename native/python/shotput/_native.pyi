@@ -15,6 +15,7 @@ __all__ = [
     "JobTemplate",
     "ObjectStore",
     "ParameterSpace",
+    "PauseSwitch",
     "Session",
     "Step",
     "StepScript",
@@ -332,8 +333,11 @@ def create_job_from_job_bundle(
     on_upload_progress: Callable[[dict[str, Any]], object] | None = None,
     on_confirm: Callable[[str, bool], object] | None = None,
     on_continue: Callable[[], object] | None = None,
+    *,
+    pause: PauseSwitch | None = None,
 ) -> dict[str, Any]:
-    """Submit a job bundle and wait until the farm has created the job: ``{"job_id": str}``.
+    """Submit a job bundle and wait until the farm has created the job: ``{"job_id": str}``, ``None`` in it when a
+    debug snapshot was written instead.
 
     ``params`` (unknown members are left alone, ``None`` is absent):
 
@@ -346,21 +350,45 @@ def create_job_from_job_bundle(
     - ``job_attachments_file_system`` (``COPIED``, ``VIRTUAL``), ``force_s3_check``, ``require_paths_exist``
     - ``known_asset_paths``: folders whose files are uploaded without a question
     - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
-    - ``submitter_name``, ``submitter_version``: for the user agent
+    - ``submitter_name`` (``Custom``), ``submitter_version``: for the user agent, hooks and telemetry
     - ``queue_parameter_definitions``: when the caller has them already
+    - ``debug_snapshot_dir``: a folder that gets what would be sent (``create_job_args.json``, ``Data``,
+      ``Manifests``, the queue) with scripts that send it; nothing is uploaded and no job is created
     - ``create_timeout``: seconds to wait for the job's creation, 300
 
     Progress callbacks get ``{"status", "progress" (0 to 100), "transferRate" (bytes/s), "progressMessage",
     "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}`` and go on while they return a
     true value. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
     created job. What a callback raises comes out unchanged. Callbacks run on threads of the module. The configuration
-    is not written.
+    is not written. ``pause`` holds the call while it is switched on, at the next report of progress at the latest.
+
+    Hooks (``hooks.yaml`` of the bundle, and of ``$DEADLINE_HOOKS_DIR``) run where ``settings.allow_bundle_hooks`` and
+    ``settings.allow_environment_hooks`` are on, after ``on_confirm`` was asked. They get the job as JSON and may
+    answer ``template``, ``priority``, ``parameters`` and ``attachments.assetReferences``.
 
     Raises ``BundleError``, ``TemplateError``, ``MissingInputsError``, ``AttachmentsError``, ``ServiceError``,
-    ``ConfigError``; ``UserInitiatedCancel`` when the question is declined, ``DeadlineOperationCanceled`` when a
-    progress callback cancels or nobody could be asked, ``CreateJobWaiterCanceled`` and ``DeadlineOperationTimedOut``
-    while waiting for the job.
+    ``ConfigError``, ``DeadlineOperationError`` when a hook fails; ``UserInitiatedCancel`` when a question is declined,
+    ``DeadlineOperationCanceled`` when a progress callback cancels or nobody could be asked,
+    ``CreateJobWaiterCanceled`` while waiting for the job, and ``DeadlineOperationTimedOut`` there and for a hook.
     """
+
+@final
+class PauseSwitch:
+    """Holds submissions for a while: give it to one or more calls, and switch it from any thread.
+
+    A submission that is held keeps what it has done. Connections that a server closes meanwhile are made anew.
+    """
+
+    def __new__(cls) -> PauseSwitch: ...
+    @property
+    def is_paused(self) -> bool:
+        """Whether submissions are held."""
+
+    def pause(self) -> None:
+        """Hold all submissions with this switch, at their next report of progress or step."""
+
+    def resume(self) -> None:
+        """Let them go on."""
 
 # --- telemetry --------------------------------------------------------------------------------------------------------
 

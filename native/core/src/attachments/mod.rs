@@ -5,6 +5,7 @@
 //! store bytes under a hash that is not theirs.
 
 pub mod cache;
+pub mod copies;
 pub mod download;
 pub mod grouping;
 pub mod hash;

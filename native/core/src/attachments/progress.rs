@@ -29,6 +29,8 @@ pub enum Status {
     UploadInProgress,
     /// Objects are fetched.
     DownloadInProgress,
+    /// Objects are copied to a folder.
+    SnapshotInProgress,
 }
 
 impl Status {
@@ -37,6 +39,7 @@ impl Status {
             Self::PreparingInProgress => "Processed",
             Self::UploadInProgress => "Uploaded",
             Self::DownloadInProgress => "Downloaded",
+            Self::SnapshotInProgress => "Snapshotted",
         }
     }
 
@@ -45,6 +48,7 @@ impl Status {
             Self::PreparingInProgress => "Hashing was canceled",
             Self::UploadInProgress => "The upload was canceled",
             Self::DownloadInProgress => "The download was canceled",
+            Self::SnapshotInProgress => "The snapshot was canceled",
         }
     }
 }

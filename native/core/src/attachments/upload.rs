@@ -137,6 +137,45 @@ pub struct Uploaded {
     pub attachments: Value,
 }
 
+/// Where the manifests of one submission go, below `Manifests`.
+pub(super) fn inputs_folder(farm_id: &str, queue_id: &str) -> String {
+    format!("{farm_id}/{queue_id}/Inputs/{}", uuid::Uuid::new_v4().simple())
+}
+
+/// The manifest of a group's input files.
+pub(super) struct InputManifest {
+    /// As it is recorded: the folder and the name.
+    pub(super) path: String,
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A group as CreateJob takes it.
+pub(super) struct Described {
+    pub(super) properties: Value,
+    pub(super) manifest: Option<InputManifest>,
+}
+
+pub(super) fn describe(group: &HashedGroup, folder: &str) -> Described {
+    let root = group.root.to_string_lossy();
+    let mut properties = json!({"rootPath": root, "rootPathFormat": Host::current().path_format()});
+    if let Some(name) = &group.location_name {
+        properties["fileSystemLocationName"] = json!(name);
+    }
+    let manifest = group.manifest.as_ref().map(|manifest| {
+        let name = format!("{}_input", hash_bytes(root.as_bytes()));
+        let path = format!("{folder}/{name}");
+        let bytes = manifest.encode();
+        properties["inputManifestHash"] = json!(hash_bytes(&bytes));
+        properties["inputManifestPath"] = json!(path);
+        InputManifest { path, name, bytes }
+    });
+    if !group.output_relative_directories.is_empty() {
+        properties["outputRelativeDirectories"] = json!(group.output_relative_directories);
+    }
+    Described { properties, manifest }
+}
+
 /// Uploads the objects that are missing, then the manifests.
 ///
 /// # Errors
@@ -156,33 +195,21 @@ pub fn upload(
         .collect();
     let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
     let tracker = tracker_for(&sources, on_progress, token);
-    let folder = format!("{}/{}/Inputs/{}", destination.farm_id, destination.queue_id, uuid::Uuid::new_v4().simple());
+    let folder = inputs_folder(&destination.farm_id, &destination.queue_id);
     block_on(async {
         let mut manifests = Vec::with_capacity(hashed.groups.len());
         let work = async {
             store.upload_objects(&sources, options.cache_dir, options.force_s3_check, &tracker).await?;
             for group in &hashed.groups {
-                let root = group.root.to_string_lossy();
-                let mut properties = json!({"rootPath": root, "rootPathFormat": Host::current().path_format()});
-                if let Some(name) = &group.location_name {
-                    properties["fileSystemLocationName"] = json!(name);
-                }
-                if let Some(manifest) = &group.manifest {
-                    let name = format!("{}_input", hash_bytes(root.as_bytes()));
-                    let path = format!("{folder}/{name}");
-                    let bytes = manifest.encode();
-                    properties["inputManifestHash"] = json!(hash_bytes(&bytes));
+                let described = describe(group, &folder);
+                if let Some(InputManifest { path, name, bytes }) = described.manifest {
                     let key = store.manifest_key(&path);
                     if let Some(folder) = options.manifest_write_dir {
                         keep_manifest(folder, &name, &key, &bytes)?;
                     }
                     store.put_manifest(&key, bytes, &[]).await?;
-                    properties["inputManifestPath"] = json!(path);
                 }
-                if !group.output_relative_directories.is_empty() {
-                    properties["outputRelativeDirectories"] = json!(group.output_relative_directories);
-                }
-                manifests.push(properties);
+                manifests.push(described.properties);
             }
             Ok(())
         };

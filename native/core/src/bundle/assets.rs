@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::documents::Document;
 use super::parameters::{Parameter, text};
@@ -62,6 +62,23 @@ impl AssetReferences {
                 self.referenced_paths.insert(path);
             }
         }
+    }
+
+    /// Adds what others refer to.
+    pub fn extend(&mut self, others: Self) {
+        self.input_files.extend(others.input_files);
+        self.input_directories.extend(others.input_directories);
+        self.output_directories.extend(others.output_directories);
+        self.referenced_paths.extend(others.referenced_paths);
+    }
+
+    /// The document that says the same.
+    pub fn to_document(&self) -> Value {
+        json!({ "assetReferences": {
+            "inputs": { "filenames": self.input_files, "directories": self.input_directories },
+            "outputs": { "directories": self.output_directories },
+            "referencedPaths": self.referenced_paths,
+        } })
     }
 
     /// Whether nothing is referred to.

@@ -9,6 +9,10 @@ use crate::bundle::absolute;
 use crate::config::{self, Config};
 use crate::credentials::Target;
 use crate::error::{CoreError, Result};
+use crate::telemetry::Recorder;
+
+/// The environment variable with the folder of hooks that run with every submission.
+const HOOKS_VARIABLE: &str = "DEADLINE_HOOKS_DIR";
 
 /// The parameters of a call, as they come from Python. Unknown members are left alone, `None` is absent.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
@@ -125,6 +129,14 @@ pub struct Submission {
     pub debug_snapshot_dir: Option<PathBuf>,
     /// Whether the bundle's hooks may run.
     pub allow_bundle_hooks: bool,
+    /// Whether the hooks of `environment_hooks_dir` may run.
+    pub allow_environment_hooks: bool,
+    /// Folder of hooks that run with every submission: `$DEADLINE_HOOKS_DIR`.
+    pub environment_hooks_dir: Option<PathBuf>,
+    /// Who submits.
+    pub submitter_name: String,
+    /// Takes what telemetry may know; [`Recorder::off`] for nothing.
+    pub recorder: Recorder,
     /// The queue's parameter definitions, when the caller has them already.
     pub queue_parameter_definitions: Option<Vec<Value>>,
     /// How long to wait for the job to be created.
@@ -151,7 +163,7 @@ impl Submission {
         let submitter = params.submitter_name.unwrap_or_else(|| "Custom".into());
         target.submitter = Some(match params.submitter_version {
             Some(version) => format!("{submitter}#{version}"),
-            None => submitter,
+            None => submitter.clone(),
         });
         let mut asked = Map::new();
         let numbers = [
@@ -205,6 +217,12 @@ impl Submission {
             force_s3_check: params.force_s3_check.map_or_else(|| config.get_bool("settings.force_s3_check"), Ok)?,
             debug_snapshot_dir: params.debug_snapshot_dir,
             allow_bundle_hooks: config.get_bool("settings.allow_bundle_hooks")?,
+            allow_environment_hooks: config.get_bool("settings.allow_environment_hooks")?,
+            environment_hooks_dir: std::env::var_os(HOOKS_VARIABLE)
+                .filter(|path| !path.is_empty())
+                .map(|path| absolute(&config::expand_home(&path.to_string_lossy()), &current_dir)),
+            submitter_name: submitter,
+            recorder: Recorder::off(),
             queue_parameter_definitions: params.queue_parameter_definitions,
             create_timeout: params
                 .create_timeout

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from fakes.deadline_service import JOB, QUEUE, DeadlineService
 from job_bundles import Bundle, refuse
-from shotput import _native
 from shotput.errors import (
     CreateJobWaiterCanceled,
     DeadlineOperationCanceled,
@@ -150,26 +149,6 @@ def test_role_credentials_are_kept_until_they_near_their_end(
     submit(target=target)
     submit(target=target)
     assert len(service.sent("GET", "/user-roles")) >= 3
-
-
-def test_hooks_are_not_silently_left_out(
-    service: DeadlineService, bundle: Bundle, submit: Callable[..., Any], config_path: Path
-) -> None:
-    hooks = bundle.write("hooks.yaml", "version: '1.0'\n")
-    printed: list[str] = []
-    submit(on={"on_print": printed.append})
-    assert f"The submission hooks in {hooks} are not run: settings.allow_bundle_hooks is off." in printed
-    service.requests.clear()
-    _native.set_setting("settings.allow_bundle_hooks", "true", str(config_path))
-    refuse(
-        submit,
-        DeadlineOperationError,
-        f"The bundle has submission hooks ({hooks}) and settings.allow_bundle_hooks is on, but this version runs no "
-        "hooks. Turn the "
-        "setting off to submit without them.",
-        service,
-        config_path=str(config_path),
-    )
 
 
 def test_other_threads_run_meanwhile(service: DeadlineService, submit: Callable[..., Any]) -> None:
