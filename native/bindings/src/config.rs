@@ -9,7 +9,7 @@ use shotput_core::Result as CoreResult;
 use shotput_core::config::{self, Config};
 use shotput_core::credentials::{self, CredentialsSource, Target};
 
-use crate::error::Error;
+use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(get_setting, module)?)?;
@@ -65,20 +65,20 @@ pub(crate) fn given_target(target: &Bound<'_, PyAny>) -> PyResult<Target> {
 
 #[pyfunction]
 #[pyo3(signature = (name, config_path=None))]
-fn get_setting(py: Python<'_>, name: &str, config_path: Option<PathBuf>) -> Result<String, Error> {
-    Ok(py.detach(|| Config::read(config_path.as_deref())?.get(name))?)
+fn get_setting(py: Python<'_>, name: &str, config_path: Option<PathBuf>) -> PyResult<String> {
+    runtime::briefly(py, || Config::read(config_path.as_deref())?.get(name))
 }
 
 #[pyfunction]
 #[pyo3(signature = (name, value, config_path=None))]
-fn set_setting(py: Python<'_>, name: &str, value: &str, config_path: Option<PathBuf>) -> Result<(), Error> {
-    Ok(py.detach(|| config::set_setting(config_path.as_deref(), name, value))?)
+fn set_setting(py: Python<'_>, name: &str, value: &str, config_path: Option<PathBuf>) -> PyResult<()> {
+    runtime::briefly(py, || config::set_setting(config_path.as_deref(), name, value))
 }
 
 #[pyfunction]
 #[pyo3(signature = (config_path=None))]
-fn read_config(py: Python<'_>, config_path: Option<PathBuf>) -> Result<Bound<'_, PyDict>, Error> {
-    let config = py.detach(|| Config::read(config_path.as_deref()))?;
+fn read_config(py: Python<'_>, config_path: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+    let config = runtime::briefly(py, || Config::read(config_path.as_deref()))?;
     let sections = PyDict::new(py);
     for section in config.document().sections() {
         let entries = PyDict::new(py);

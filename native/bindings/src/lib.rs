@@ -2,6 +2,7 @@
 
 mod attachments;
 mod auth;
+mod awaitable;
 mod config;
 mod error;
 mod images;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
+    runtime::register(module)?;
+    awaitable::register(module)?;
     config::register(module)?;
     auth::register(module)?;
     resources::register(module)?;

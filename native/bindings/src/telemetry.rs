@@ -14,7 +14,6 @@ use shotput_core::telemetry::Telemetry;
 use shotput_core::{CoreError, Result as CoreResult};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Error;
 use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -72,9 +71,9 @@ impl PyTelemetryClient {
         event_details: Option<&Bound<'_, PyDict>>,
         details: Option<&Bound<'_, PyDict>>,
         from_gui: bool,
-    ) -> Result<(), Error> {
+    ) -> PyResult<()> {
         let details = plain(one_of("record_event", event_details, details)?)?;
-        Ok(py.detach(|| self.0.record_event(&event_type, details, from_gui))?)
+        runtime::briefly(py, || self.0.record_event(&event_type, details, from_gui))
     }
 
     #[pyo3(signature = (event_details=None, exception_type=None, from_gui=false, *, details=None))]
@@ -85,20 +84,23 @@ impl PyTelemetryClient {
         exception_type: Option<String>,
         from_gui: bool,
         details: Option<&Bound<'_, PyDict>>,
-    ) -> Result<(), Error> {
+    ) -> PyResult<()> {
         let details = plain(one_of("record_error", event_details, details)?)?;
         let exception_type =
             exception_type.ok_or_else(|| PyTypeError::new_err("record_error() needs the argument 'exception_type'"))?;
-        Ok(py.detach(|| self.0.record_error(details, &exception_type, from_gui))?)
+        runtime::briefly(py, || self.0.record_error(details, &exception_type, from_gui))
     }
 
-    fn update_common_details(&self, py: Python<'_>, details: &Bound<'_, PyDict>) -> Result<(), Error> {
+    fn update_common_details(&self, py: Python<'_>, details: &Bound<'_, PyDict>) -> PyResult<()> {
         let details = plain(details)?;
-        Ok(py.detach(|| self.0.update_common_details(details))?)
+        runtime::briefly(py, || self.0.update_common_details(details))
     }
 
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.0.close());
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        runtime::briefly(py, || {
+            self.0.close();
+            Ok(())
+        })
     }
 }
 

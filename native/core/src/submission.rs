@@ -6,6 +6,7 @@
 mod debug_snapshot;
 mod hooks;
 mod known_paths;
+mod limits;
 mod params;
 mod pause;
 mod plan;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::attachments::copies;
-use crate::attachments::grouping::{self, Prepared, References};
+use crate::attachments::grouping::{self, References};
 use crate::attachments::progress::{OnProgress, Progress};
 use crate::attachments::s3::S3Access;
 use crate::attachments::upload::{self, Destination, FileSystem, Hashed, UploadOptions, Uploaded};
@@ -36,9 +37,6 @@ use plan::Plan;
 
 pub use params::{Params, Submission};
 pub use pause::PauseSwitch;
-
-/// The service takes no job with more asset roots.
-const MAX_ROOTS: usize = 10;
 
 /// Takes a line for a person.
 pub type OnPrint<'a> = Option<&'a (dyn Fn(&str) + Send + Sync)>;
@@ -268,9 +266,7 @@ impl Transfer<'_> {
         if prepared.groups.is_empty() {
             return Ok(None);
         }
-        if prepared.groups.len() > MAX_ROOTS {
-            return Err(too_many_roots(&prepared));
-        }
+        limits::check_groups(&prepared)?;
         known_paths::confirm(self.submission, self.bundle, &locations, &prepared, self.callbacks)?;
 
         let cache_dir = Some(self.submission.cache_dir.as_path());
@@ -360,14 +356,4 @@ fn to_group(references: &AssetReferences) -> References {
         output_directories: list(&references.output_directories),
         referenced_paths: list(&references.referenced_paths),
     }
-}
-
-fn too_many_roots(prepared: &Prepared) -> CoreError {
-    let roots: Vec<String> = prepared.groups.iter().map(|group| format!("\n  {}", group.root.display())).collect();
-    CoreError::Attachments(format!(
-        "The job's files lie under {} roots; a job can have at most {MAX_ROOTS}. Move files together, or name their \
-         folders as locations of a storage profile. The roots are:{}",
-        prepared.groups.len(),
-        roots.concat()
-    ))
 }

@@ -3,7 +3,7 @@
 # (default: $DEADLINE_CONFIG_FILE_PATH, else ~/.deadline/config). `target` is a resolved target as a dict (for the local
 # farm: `shotput.local_farm.FarmState.target()`); with it, no configuration file and no AWS profile is read.
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
@@ -21,6 +21,7 @@ __all__ = [
     "StepScript",
     "TelemetryClient",
     "__version__",
+    "call_async",
     "check_api_available",
     "check_auth_status",
     "check_auth_status_with_progress",
@@ -70,6 +71,14 @@ __all__ = [
 __version__: str
 
 from shotput.errors import DeadlineOperationError as DeadlineOperationError
+
+def call_async(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+) -> Awaitable[Any]:
+    """Call a blocking function of this module on a thread of its own, for the running event loop; see ``shotput.aio``.
+
+    Cancelling what it returns ends the calls that the function makes to this module.
+    """
 
 # --- configuration and credentials ------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Callbacks, Submission, Surroundings};
+use super::{Callbacks, Submission, Surroundings, limits};
 use crate::bundle::documents::{Document, Format, parse_yaml};
 use crate::bundle::parameters::{self, Parameter, text};
 use crate::bundle::{AssetReferences, Bundle, absolute};
@@ -50,6 +50,7 @@ impl<'a> Plan<'a> {
             request.insert("parameters".into(), values.into());
         }
         request.extend(submission.limits(&members));
+        limits::check_request(&request)?;
         Ok(Self { submission, bundle, parameters: merged, references, request })
     }
 

@@ -1,0 +1,95 @@
+"""Awaitable twins of all functions that wait for a network or a disk, for pipeline services that live in asyncio.
+
+Names, arguments, results and exceptions are those of the functions in ``shotput``; what can be awaited runs on a thread
+of the native module, so a loop goes on meanwhile. Cancelling the task cancels the work: requests are dropped, uploads
+and hashing stop, no job is created any more. The work ends a moment after the task.
+
+Callbacks are plain callables, called on threads of the native module and never on the loop's. To reach the loop from
+one of them, use ``loop.call_soon_threadsafe``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from shotput import _native
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    Arguments = ParamSpec("Arguments")
+
+Result = TypeVar("Result")
+
+
+def _awaitable(function: Callable[Arguments, Result]) -> Callable[Arguments, Coroutine[Any, Any, Result]]:
+    @functools.wraps(function)
+    async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        result: Result = await _native.call_async(function, args, kwargs)
+        return result
+
+    call.__module__ = __name__
+    return call
+
+
+check_api_available = _awaitable(_native.check_api_available)
+check_auth_status = _awaitable(_native.check_auth_status)
+check_auth_status_with_progress = _awaitable(_native.check_auth_status_with_progress)
+create_job_from_job_bundle = _awaitable(_native.create_job_from_job_bundle)
+download_job_outputs = _awaitable(_native.download_job_outputs)
+get_credentials_source = _awaitable(_native.get_credentials_source)
+get_farm = _awaitable(_native.get_farm)
+get_job = _awaitable(_native.get_job)
+get_queue = _awaitable(_native.get_queue)
+get_queue_parameter_definitions = _awaitable(_native.get_queue_parameter_definitions)
+get_session_log = _awaitable(_native.get_session_log)
+list_farms = _awaitable(_native.list_farms)
+list_queues = _awaitable(_native.list_queues)
+list_session_actions = _awaitable(_native.list_session_actions)
+list_sessions = _awaitable(_native.list_sessions)
+list_steps = _awaitable(_native.list_steps)
+list_storage_profiles_for_queue = _awaitable(_native.list_storage_profiles_for_queue)
+list_tasks = _awaitable(_native.list_tasks)
+login = _awaitable(_native.login)
+logout = _awaitable(_native.logout)
+read_bundle = _awaitable(_native.read_bundle)
+search_jobs = _awaitable(_native.search_jobs)
+snapshot = _awaitable(_native.snapshot)
+sync_inputs = _awaitable(_native.sync_inputs)
+sync_outputs = _awaitable(_native.sync_outputs)
+update_job = _awaitable(_native.update_job)
+update_task = _awaitable(_native.update_task)
+upload_snapshot = _awaitable(_native.upload_snapshot)
+
+__all__ = [
+    "check_api_available",
+    "check_auth_status",
+    "check_auth_status_with_progress",
+    "create_job_from_job_bundle",
+    "download_job_outputs",
+    "get_credentials_source",
+    "get_farm",
+    "get_job",
+    "get_queue",
+    "get_queue_parameter_definitions",
+    "get_session_log",
+    "list_farms",
+    "list_queues",
+    "list_session_actions",
+    "list_sessions",
+    "list_steps",
+    "list_storage_profiles_for_queue",
+    "list_tasks",
+    "login",
+    "logout",
+    "read_bundle",
+    "search_jobs",
+    "snapshot",
+    "sync_inputs",
+    "sync_outputs",
+    "update_job",
+    "update_task",
+    "upload_snapshot",
+]
