@@ -31,7 +31,6 @@ from shotput_farm import __version__
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore, ObjectKeys, write_private
 from shotput_farm.store.database import StoreError
-from shotput_farm.store.logs import LogStore
 from shotput_farm.supervisor import Supervisor
 
 REGION = "us-west-2"
@@ -121,14 +120,11 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         cleanup.callback(sock.close)
         try:
             credentials = CredentialStore(folder / local_farm.KEYS_FILE, bucket=BUCKET)
-            logs = LogStore(folder / "logs.sqlite3")
-            cleanup.callback(logs.close)
             farm = open_farm(folder)
         except (ValueError, StoreError) as error:
             raise StartError(str(error)) from error
         cleanup.callback(farm.close)
         farm.credentials = credentials
-        farm.logs = logs
         objects = _start_objects(folder / "objects", ports, open_objects)
         cleanup.callback(objects.close)
         credentials.attach(objects)

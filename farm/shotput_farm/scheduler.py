@@ -24,6 +24,7 @@ from shotput_farm.protocol.errors import Conflict, ResourceNotFound
 from shotput_farm.store import Store, Transaction, jobs, records, tasks, workers
 from shotput_farm.store import sessions as session_rows
 from shotput_farm.store.database import EVERY_WORKER
+from shotput_farm.store.logs import LogStore
 from shotput_farm.template import Templates
 
 UPDATE_INTERVAL_SECONDS: Final = 5
@@ -45,9 +46,10 @@ class _Known:
 class Scheduler:
     """Serves the workers of one farm. ``exchange`` belongs to the event loop that ``attach`` was called with."""
 
-    def __init__(self, templates: Templates) -> None:
+    def __init__(self, templates: Templates, logs: LogStore) -> None:
         self.store: Store  # set by the farm, whose store needs this object's wake first
         self._templates = templates
+        self._logs = logs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="shotput-schedule")
         self._held: dict[str, set[asyncio.Event]] = {}
@@ -221,11 +223,15 @@ class Scheduler:
     def _open_session(self, tx: Transaction, worker: sqlite3.Row, step: sqlite3.Row, bid: Bid) -> int:
         job = records.by_seq(tx.db, "job", bid.job)
         jobs.take_turn(tx.db, bid.job)
+        session_id = f"session-{uuid.uuid4().hex}"
+        log = log_configuration(job["farm_id"], job["queue_id"], session_id)["options"]
+        # Before the session is committed, so that none is ever without: who finds a session may read its log.
+        self._logs.create_stream(log["logGroupName"], log["logStreamName"])
         session_seq = records.insert(
             tx.db,
             "session",
             {
-                "session_id": f"session-{uuid.uuid4().hex}",
+                "session_id": session_id,
                 "farm_id": job["farm_id"],
                 "queue_id": job["queue_id"],
                 "job_seq": bid.job,

@@ -135,13 +135,9 @@ class FarmUnderTest:
         for session in self.sessions(job_id):
             token: dict[str, str] = {}
             while True:
-                try:
-                    page = client.get_log_events(
-                        logGroupName=group, logStreamName=session["sessionId"], startFromHead=True, **token
-                    )
-                except client.exceptions.ResourceNotFoundException:
-                    # A session that got no action has no log: a stream begins with its first line.
-                    break
+                page = client.get_log_events(
+                    logGroupName=group, logStreamName=session["sessionId"], startFromHead=True, **token
+                )
                 lines += [event["message"] for event in page["events"]]
                 if page["nextForwardToken"] == token.get("nextToken"):
                     break

@@ -26,6 +26,8 @@ def create_worker(farm: Farm, request: Request) -> dict[str, Any]:
     def work(tx: Transaction) -> dict[str, Any]:
         fleet_row(tx.db, params)
         worker_id = new_id("worker")
+        log = log_configuration(params["farmId"], params["fleetId"], worker_id)["options"]
+        farm.logs.create_stream(log["logGroupName"], log["logStreamName"])
         records.insert(
             tx.db,
             "worker",

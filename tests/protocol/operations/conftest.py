@@ -19,7 +19,6 @@ from botocore.config import Config
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore
 from shotput_farm.farm import BUCKET, Farm
-from shotput_farm.store.logs import LogStore
 
 # One session: a fresh one would read the service model again for each client.
 _SESSION = boto3.Session()
@@ -46,9 +45,9 @@ class Served:
     def in_fleet(self) -> dict[str, str]:
         return {"farmId": self.ids["farm_id"], "fleetId": self.ids["fleet_id"]}
 
-    def client(self, access_key: str, secret: str, token: str | None = None) -> Any:
+    def client(self, access_key: str, secret: str, token: str | None = None, service: str = "deadline") -> Any:
         return _SESSION.client(
-            "deadline",
+            service,
             region_name="us-west-2",
             endpoint_url=self.endpoint,
             aws_access_key_id=access_key,
@@ -165,7 +164,6 @@ def serve_folder() -> Callable[[Path], tuple[Served, Callable[[], None]]]:
 def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
     farm = Farm.open(data_dir)
     farm.credentials = CredentialStore(data_dir / "keys.json", bucket=BUCKET)
-    farm.logs = LogStore(data_dir / "logs.sqlite3")
     sock = socket.create_server(("127.0.0.1", 0))
     ready, loop_of, stopping = threading.Event(), [], asyncio.Event()
 
@@ -195,7 +193,6 @@ def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
         loop_of[0].call_soon_threadsafe(stopping.set)
         thread.join(20)
         assert not thread.is_alive()
-        farm.logs.close()
         farm.close()
 
     root = farm.credentials.root

@@ -302,6 +302,21 @@ def test_ending_a_session_gives_its_tasks_back(served: Any) -> None:
     assert reply["sessions"][0]["sessionId"] == session_id
 
 
+def test_sessions_and_workers_have_a_log_from_the_beginning(served: Any) -> None:
+    job = served.submit({"steps": [step()]})
+    worker = served.worker()
+    worker.exchange()
+    (session_id,) = worker.sessions
+    session = served.call.get_session(**job, sessionId=session_id)
+    root = served.farm.credentials.root
+    logs = served.client(root.access_key_id, root.secret_access_key, service="logs")
+    for place in (session["log"]["options"], worker.start()["log"]["options"]):
+        page = logs.get_log_events(**place, startFromHead=True)
+        assert (page["events"], page["nextForwardToken"]) == ([], "f/0")
+        streams = logs.describe_log_streams(logGroupName=place["logGroupName"])["logStreams"]
+        assert [stream["logStreamName"] for stream in streams] == [place["logStreamName"]]
+
+
 def test_paths_are_mapped_between_storage_profiles(served: Any) -> None:
     here = served.call.create_storage_profile(
         **served.in_farm,
