@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from shotput.task_environment import inherited
 
 _LOGGER = logging.getLogger("shotput_farm.supervisor")
 
@@ -87,7 +90,12 @@ class Supervisor:
     async def _run_once(self) -> int:
         with self._output.open("wb") as stream:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT
+                *self._command,
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                # Once more, for a farm that was started by hand.
+                env=inherited(os.environ),
             )
         self.starts += 1
         _LOGGER.info("The worker runs as process %s", self._process.pid)

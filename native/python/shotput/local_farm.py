@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 
 from shotput._native import __version__
 from shotput.errors import FarmError
+from shotput.task_environment import inherited
 
 STATE_FILE = "farm.json"
 LOCK_FILE = "farm.lock"
@@ -146,8 +147,9 @@ def start(
     ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
     installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
     ``idle_timeout`` the seconds without work after which the farm ends itself (None: never), ``worker`` whether it
-    renders. The farm is a process of its own that outlives this one. Raises FarmError that says why it does not serve
-    within ``timeout`` seconds and names its log.
+    renders. The farm is a process of its own that outlives this one; of this one's environment it takes what
+    ``shotput.task_environment`` lists. Raises FarmError that says why it does not serve within ``timeout`` seconds and
+    names its log.
     """
     folder = _folder(data_dir)
     deadline = time.monotonic() + timeout
@@ -415,7 +417,13 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=inherited(os.environ),
+                **detached,
             )
     except FileNotFoundError as error:
         raise FarmError(f"The farm cannot be started: there is no {command[0]}. Name another Python.") from error
