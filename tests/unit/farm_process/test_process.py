@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -20,9 +23,17 @@ import pytest
 from shotput import local_farm
 from shotput.errors import FarmError
 from shotput.local_farm import FarmState
+from shotput.task_environment import inherited
 from shotput_farm import process
+from shotput_farm.credentials import CredentialStore
+from shotput_farm.protocol.client import FarmClient
 
-TINY = [sys.executable, "-I", str(Path(__file__).with_name("tiny.py"))]
+FARM = [sys.executable, "-I", "-m", "shotput_farm"]
+TEMPLATE = {
+    "specificationVersion": "jobtemplate-2023-09",
+    "name": "waits",
+    "steps": [{"name": "Wait", "script": {"actions": {"onRun": {"command": "/bin/true"}}}}],
+}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -42,9 +53,28 @@ def alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+def log(folder: Path) -> str:
+    path = folder / "logs" / "farm.log"
+    return path.read_text() if path.exists() else ""
+
+
 def workers(folder: Path) -> list[int]:
-    path = folder / "workers"
-    return [int(line) for line in path.read_text().split()] if path.exists() else []
+    """Return the processes of all workers that the farm has started, the latest last."""
+    return [int(pid) for pid in re.findall(r"The worker runs as process (\d+)", log(folder))]
+
+
+def change_jobs(farm: FarmState, job_id: str | None = None) -> str:
+    """Submit a job that waits for a worker, or cancel it."""
+    key = CredentialStore(Path(farm.data_dir) / "keys.json", bucket="").root
+    client = FarmClient(farm.endpoint_url, key)
+    queue = {"farmId": farm.farm_id, "queueId": farm.queue_id}
+    if job_id is None:
+        job = {"template": json.dumps(TEMPLATE), "templateType": "JSON", "priority": 50}
+        job_id = str(client.call("CreateJob", **queue, **job)["jobId"])
+    else:
+        client.call("UpdateJob", **queue, jobId=job_id, targetTaskRunStatus="CANCELED")
+    client.close()
+    return job_id
 
 
 @pytest.fixture
@@ -57,7 +87,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def start(folder: Path, **options: Any) -> FarmState:
-    return local_farm.start(data_dir=folder, launcher=TINY, timeout=30, **options)
+    return local_farm.start(data_dir=folder, **options)
 
 
 def test_a_farm_starts_once_serves_and_stops(folder: Path) -> None:
@@ -77,8 +107,7 @@ def test_a_farm_starts_once_serves_and_stops(folder: Path) -> None:
     assert local_farm.stop(data_dir=folder) is True
     assert local_farm.state(folder) is None
     assert not (folder / "farm.json").exists()
-    assert (folder / "stopped").exists()
-    assert (folder / "closed").exists()
+    assert log(folder).endswith(" INFO shotput_farm.process: Farm stopped\n")
     assert not alive(farm.pid)
     assert local_farm.stop(data_dir=folder) is False
 
@@ -86,9 +115,9 @@ def test_a_farm_starts_once_serves_and_stops(folder: Path) -> None:
 def test_target_and_environment_of_a_farm(folder: Path) -> None:
     farm = start(folder, worker=False)
     assert farm.target() == {
-        "farm_id": "the farm_id",
-        "queue_id": "the queue_id",
-        "storage_profile_id": "the storage_profile_id",
+        "farm_id": farm.farm_id,
+        "queue_id": farm.queue_id,
+        "storage_profile_id": farm.storage_profile_id,
         "region": "us-west-2",
         "endpoint_url": farm.endpoint_url,
         "s3_endpoint_url": farm.s3_endpoint_url,
@@ -127,7 +156,7 @@ def test_starters_at_the_same_time_get_the_same_farm(folder: Path) -> None:
 
 def test_a_second_farm_in_the_folder_says_so(folder: Path) -> None:
     farm = start(folder, worker=False)
-    second = subprocess.run([*TINY, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
+    second = subprocess.run([*FARM, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
     assert second.returncode == local_farm.ALREADY_RUNNING
     assert second.stderr == (
         f"A farm runs in {folder} already at {farm.endpoint_url}, as process {farm.pid}. Use that one, or stop it with "
@@ -143,7 +172,6 @@ def test_a_killed_farm_comes_back_with_its_keys_and_ports(folder: Path) -> None:
     wait_for(lambda: local_farm.state(folder) is None)
     assert (folder / "farm.json").exists()
     wait_for(lambda: not alive(worker))
-    assert (folder / f"worker-{worker}-ended").exists()
     second = start(folder)
     assert second.pid != first.pid
     assert second.access_key_id == first.access_key_id
@@ -157,12 +185,12 @@ def test_a_killed_worker_is_started_again(folder: Path) -> None:
     (first,) = wait_for(lambda: workers(folder))
     os.kill(first, signal.SIGKILL)
     assert wait_for(lambda: workers(folder)[1:])
-    assert "The worker ended with code -9" in (folder / "logs" / "farm.log").read_text()
+    assert "The worker ended with code -9; its last words are in" in log(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_farm_and_its_worker(folder: Path, number: int) -> None:
-    process_ = subprocess.Popen([*TINY, "--data-dir", str(folder)])
+    process_ = subprocess.Popen([*FARM, "--data-dir", str(folder)])
     (worker,) = wait_for(lambda: local_farm.state(folder) and workers(folder))
     process_.send_signal(number)
     assert process_.wait(20) == 0
@@ -171,14 +199,52 @@ def test_a_signal_stops_the_farm_and_its_worker(folder: Path, number: int) -> No
 
 
 def test_an_idle_farm_ends_itself_and_a_busy_one_does_not(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "busy").touch()
-    start(folder, idle_timeout=1.0, worker=False)
+    job_id = change_jobs(start(folder, worker=False))
+    local_farm.stop(data_dir=folder)
+    farm = start(folder, idle_timeout=1.0, worker=False)
     time.sleep(3)
-    assert local_farm.state(folder) is not None
-    (folder / "busy").unlink()
+    assert local_farm.state(folder) == farm
+    change_jobs(farm, job_id)
     wait_for(lambda: not local_farm.is_locked(folder))
-    assert "Stop: idle for 1 s" in (folder / "logs" / "farm.log").read_text()
+    assert "Stop: idle for 1 s" in log(folder)
+
+
+def age(folder: Path) -> FarmState:
+    """Let the running farm be one of an older version, to all who look for it."""
+    path = folder / "farm.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": "0.0.9"}))
+    farm = local_farm.state(folder)
+    assert farm is not None
+    return farm
+
+
+def test_an_older_farm_is_used_until_its_jobs_are_done_and_then_replaced(folder: Path) -> None:
+    job_id = change_jobs(start(folder, worker=False))
+    old = age(folder)
+    assert start(folder, worker=False) == old
+    assert not (folder / "farm.replace").exists()
+    change_jobs(old, job_id)
+    new = start(folder, worker=False)
+    assert (new.version, new.endpoint_url) == (local_farm.__version__, old.endpoint_url)
+    assert new.pid != old.pid
+    assert not alive(old.pid)
+    assert "Stop: a newer Shotput takes over" in log(folder)
+    assert start(folder, worker=False) == new
+
+
+def test_a_farm_and_its_worker_take_what_is_listed_of_their_starters_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    monkeypatch.setenv("SHOTPUT_SESSION_MARKER", "of a task")
+    monkeypatch.setenv("OCIO", "/show/config.ocio")
+    farm = start(folder)
+    (worker,) = wait_for(lambda: workers(folder))
+    expected = {f"{name}={value}" for name, value in inherited(os.environ).items()}
+    assert "OCIO=/show/config.ocio" in expected
+    for pid in (farm.pid, worker):
+        found = wait_for(lambda pid=pid: Path(f"/proc/{pid}/environ").read_bytes()).decode().rstrip("\0")
+        assert set(found.split("\0")) == expected
 
 
 def test_a_stop_file_stops_the_farm(folder: Path) -> None:
@@ -216,7 +282,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
         f"The farm cannot be started: its folder {folder} cannot be used (Not a directory). Make it writable, or name "
         "another one in SHOTPUT_DATA_DIR."
     )
-    direct = subprocess.run([*TINY, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
+    direct = subprocess.run([*FARM, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
     assert (direct.returncode, direct.stderr) == (
         process.FOLDER_UNUSABLE,
         f"The farm cannot use its folder {folder} (Not a directory). Make it writable, or name another one in "
@@ -247,7 +313,7 @@ def test_keys_that_cannot_be_understood_are_named(folder: Path) -> None:
         f"The farm's keys in {folder / 'keys.json'} cannot be understood (Expecting property name enclosed in double "
         "quotes: line 1 column 2 (char 1)). Move that file away; the farm makes new keys when it starts again."
     )
-    assert "cannot be understood" in (folder / "logs" / "farm.log").read_text()
+    assert "cannot be understood" in log(folder)
 
 
 def test_a_python_that_is_not_there_is_named(folder: Path) -> None:
@@ -316,12 +382,33 @@ def test_a_log_database_that_is_none_is_named(folder: Path) -> None:
     )
 
 
-def test_a_farm_that_fails_to_start_names_its_log(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "broken").touch()
+@contextlib.contextmanager
+def database(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database of a farm that has run."""
+    start(folder, worker=False)
+    local_farm.stop(data_dir=folder)
+    with contextlib.closing(sqlite3.connect(folder / "farm.sqlite3", isolation_level=None)) as db:
+        yield db
+
+
+def test_a_database_that_lost_a_table_is_named(folder: Path) -> None:
+    with database(folder) as db:
+        db.execute("DROP TABLE worker")
     with pytest.raises(FarmError) as raised:
         start(folder)
-    log = folder / "logs" / "farm.log"
-    assert str(raised.value) == f"The farm failed (RuntimeError: the cellar is flooded). Its log {log} says where."
-    assert "Traceback" in log.read_text()
+    path = folder / "farm.sqlite3"
+    assert str(raised.value) == (
+        f"The farm's database {path} cannot be written (no such table: worker). Nothing was changed; free space on its "
+        "disk or make the file writable, then try again."
+    )
+
+
+def test_a_farm_that_fails_to_start_names_its_log(folder: Path) -> None:
+    with database(folder) as db:
+        db.execute("UPDATE queue SET detail = '{}'")
+    with pytest.raises(FarmError) as raised:
+        start(folder)
+    path = folder / "logs" / "farm.log"
+    assert str(raised.value) == f"The farm failed (KeyError: 'jobAttachmentSettings'). Its log {path} says where."
+    assert "Traceback" in log(folder)
     assert not local_farm.is_locked(folder)
