@@ -24,11 +24,22 @@ from shotput_farm.farm import BUCKET, Farm
 _SESSION = boto3.Session()
 
 
+class Clock:
+    """The farm's clock: the system's, ``ahead`` of it by so many seconds."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
 @dataclass
 class Served:
     """A farm that serves. ``call`` is a boto3 deadline client of the farm's user."""
 
     farm: Farm
+    clock: Clock
     endpoint: str
     ids: dict[str, str]
     call: Any
@@ -162,7 +173,8 @@ def serve_folder() -> Callable[[Path], tuple[Served, Callable[[], None]]]:
 
 
 def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
-    farm = Farm.open(data_dir)
+    clock = Clock()
+    farm = Farm.open(data_dir, clock=clock)
     farm.credentials = CredentialStore(data_dir / "keys.json", bucket=BUCKET)
     sock = socket.create_server(("127.0.0.1", 0))
     ready, loop_of, stopping = threading.Event(), [], asyncio.Event()
@@ -196,6 +208,6 @@ def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
         farm.close()
 
     root = farm.credentials.root
-    served = Served(farm, f"http://127.0.0.1:{sock.getsockname()[1]}", farm.defaults(), None)
+    served = Served(farm, clock, f"http://127.0.0.1:{sock.getsockname()[1]}", farm.defaults(), None)
     served.call = served.client(root.access_key_id, root.secret_access_key)
     return served, stop

@@ -169,7 +169,7 @@ def test_a_restarted_worker_gives_its_tasks_back(served: Any) -> None:
     assert worker.run_out() == 2
 
 
-def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any) -> None:
     job = served.submit({"steps": [step(frames="1-2")]}, maxWorkerCount=1)
     silent, other = served.worker(), served.worker()
     silent.exchange()
@@ -177,8 +177,7 @@ def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any, mon
     other.exchange()
     thread.start()
     time.sleep(0.3)
-    later = time.time() + LEASE_SECONDS + 5
-    monkeypatch.setattr(served.farm.store, "_clock", lambda: later)
+    served.clock.ahead = LEASE_SECONDS + 5
     assert served.farm.scheduler.sweep() == [silent.ids["workerId"]]
     thread.join(10)  # the freed place under maxWorkerCount wakes the other
     assert other.kinds() == ["taskRun"]
