@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
@@ -29,7 +28,8 @@ from shotput_farm import __version__
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore, write_private
 from shotput_farm.farm import BUCKET, Farm
-from shotput_farm.store.database import StoreError
+from shotput_farm.logfile import log_to
+from shotput_farm.store import faults
 from shotput_farm.supervisor import Supervisor
 
 REGION = "us-west-2"
@@ -85,9 +85,9 @@ def run(settings: Settings) -> int:
         cleanup.callback(sock.close)
         try:
             credentials = CredentialStore(folder / local_farm.KEYS_FILE, bucket=BUCKET)
-            farm = Farm.open(folder)
-        except (ValueError, StoreError) as error:
+        except ValueError as error:
             raise StartError(str(error)) from error
+        farm = Farm.open(folder)
         cleanup.callback(farm.close)
         farm.credentials = credentials
         objects = _start_objects(folder / "objects", ports)
@@ -330,24 +330,20 @@ def _start_objects(root: Path, ports: _Ports) -> ObjectStore:
 
 @contextlib.contextmanager
 def _logging(path: Path) -> Iterator[None]:
-    handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    handler = log_to(path)
     try:
         yield
     except StartError as error:
         _LOGGER.error("%s", error)
         raise
-    except StoreError as error:
-        _LOGGER.error("%s", error)
-        raise StartError(str(error)) from error
     except Exception as error:
         _LOGGER.exception("The farm failed")
-        raise StartError(f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where.") from error
+        reason = faults.describe(error)
+        raise StartError(
+            reason or f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where."
+        ) from error
     finally:
-        root.removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
         handler.close()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 import threading
 import uuid
@@ -26,6 +27,8 @@ from shotput_farm.store import sessions as session_rows
 from shotput_farm.store.database import EVERY_WORKER
 from shotput_farm.store.logs import LogStore
 from shotput_farm.template import Templates
+
+_LOG = logging.getLogger(__name__)
 
 UPDATE_INTERVAL_SECONDS: Final = 5
 """How often a worker that cannot be held on the line asks again; it also asks whenever a session has nothing to do."""
@@ -224,9 +227,7 @@ class Scheduler:
         job = records.by_seq(tx.db, "job", bid.job)
         jobs.take_turn(tx.db, bid.job)
         session_id = f"session-{uuid.uuid4().hex}"
-        log = log_configuration(job["farm_id"], job["queue_id"], session_id)["options"]
-        # Before the session is committed, so that none is ever without: who finds a session may read its log.
-        self._logs.create_stream(log["logGroupName"], log["logStreamName"])
+        begin_log(self._logs, job["farm_id"], job["queue_id"], session_id)
         session_seq = records.insert(
             tx.db,
             "session",
@@ -323,6 +324,8 @@ class Scheduler:
 
 def give_up_silent(tx: Transaction, on_the_line: set[str]) -> list[str]:
     """Set workers NOT_RESPONDING that were not heard of for a lease, and let their tasks wait again."""
+    # A clock that was set back must not give those a longer lease that are heard of no more.
+    workers.not_in_future(tx.db, tx.now)
     given_up = []
     for worker in workers.silent(tx.db, tx.now - int(LEASE_SECONDS * 1000), WORKER_REPORTING):
         if worker["worker_id"] in on_the_line:
@@ -339,6 +342,16 @@ def end_sessions(tx: Transaction, worker_id: str) -> None:
     """End all sessions of a worker that cannot be going on with them."""
     for session in session_rows.open_on_worker(tx.db, worker_id):
         sessions.lose(tx, session)
+
+
+def begin_log(logs: LogStore, farm_id: str, queue_id: str, session_id: str) -> None:
+    """Make the log of a session, or of a worker. To be called before that is committed, so that none is without."""
+    options = log_configuration(farm_id, queue_id, session_id)["options"]
+    try:
+        logs.create_stream(options["logGroupName"], options["logStreamName"])
+    except sqlite3.Error as error:
+        # A damaged log costs the log, not the job.
+        _LOG.error("There is no log for %s (%s).", session_id, error)
 
 
 def log_configuration(farm_id: str, queue_id: str, session_id: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from shotput_farm.handlers import Request, operation
 from shotput_farm.lifecycle import WORKER, WORKER_REQUESTS
 from shotput_farm.lookup import fleet_row, pages, worker_row
 from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError
-from shotput_farm.scheduler import end_sessions, log_configuration
+from shotput_farm.scheduler import begin_log, end_sessions, log_configuration
 from shotput_farm.store import Transaction, jobs, records
 from shotput_farm.store import sessions as session_rows
 
@@ -26,8 +26,7 @@ def create_worker(farm: Farm, request: Request) -> dict[str, Any]:
     def work(tx: Transaction) -> dict[str, Any]:
         fleet_row(tx.db, params)
         worker_id = new_id("worker")
-        log = log_configuration(params["farmId"], params["fleetId"], worker_id)["options"]
-        farm.logs.create_stream(log["logGroupName"], log["logStreamName"])
+        begin_log(farm.logs, params["farmId"], params["fleetId"], worker_id)
         records.insert(
             tx.db,
             "worker",

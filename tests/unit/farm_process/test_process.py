@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -290,18 +289,60 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_on_a_read_only_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def touch(self: Path) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a disk needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
 
-    monkeypatch.setattr(Path, "touch", touch)
-    with pytest.raises(process.StartError) as raised:
-        process.run(process.Settings(tmp_path))
-    assert str(raised.value) == (
-        f"The farm cannot use its folder {tmp_path} (Read-only file system). Make it writable, or name another one in "
-        "SHOTPUT_DATA_DIR or --data-dir."
+
+def refuse(folder: Path) -> tuple[int, str]:
+    """Start a farm that cannot start: its exit code and all that it says."""
+    done = subprocess.run([*FARM, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if os.geteuid() == 0:
+        folder, reason = request.getfixturevalue("small_disk") / "farm", "Read-only file system"
+        folder.mkdir()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder.parent)], check=True)
+    else:
+        folder, reason = tmp_path / "farm", "Permission denied"
+        folder.mkdir(mode=0o500)
+    assert refuse(folder) == (
+        process.FOLDER_UNUSABLE,
+        f"The farm cannot use its folder {folder} ({reason}). Make it writable, or name another one in "
+        "SHOTPUT_DATA_DIR or --data-dir.\n",
     )
-    assert raised.value.code == process.FOLDER_UNUSABLE
+
+
+@pytest.mark.parametrize("left", [0, 8192, 65536, 131072])
+def test_a_full_disk_is_one_sentence_and_a_farm_once_it_has_room(small_disk: Path, left: int) -> None:
+    folder = small_disk / "farm"
+    folder.mkdir()
+    filler = small_disk / "filler"
+    with filler.open("wb") as stream, contextlib.suppress(OSError):
+        stream.write(b"x" * (1 << 21))
+    os.truncate(filler, filler.stat().st_size - left)
+    code, said = refuse(folder)
+    full = "database or disk is full"
+    assert code == process.FAILED
+    assert said in (
+        "The disk that holds the farm's data is full. Free space on it, then try again.\n",
+        f"The farm's log database {folder}/logs.sqlite3 cannot be opened ({full}). Free the disk or make it writable, "
+        "or move that file away: the farm makes a new one.\n",
+        f"The farm's database {folder}/farm.sqlite3 cannot be opened ({full}). Nothing was changed; free space on its "
+        "disk or make the file writable, then try again.\n",
+    )
+    filler.unlink()
+    start(folder, worker=False)
+    assert local_farm.stop(data_dir=folder)
 
 
 def test_keys_that_cannot_be_understood_are_named(folder: Path) -> None:
@@ -398,8 +439,8 @@ def test_a_database_that_lost_a_table_is_named(folder: Path) -> None:
         start(folder)
     path = folder / "farm.sqlite3"
     assert str(raised.value) == (
-        f"The farm's database {path} cannot be written (no such table: worker). Nothing was changed; free space on its "
-        "disk or make the file writable, then try again."
+        f"The farm's database {path} cannot be written (no such table: worker). It is damaged: move it away, and the "
+        "farm starts with an empty one."
     )
 
 
