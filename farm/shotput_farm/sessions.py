@@ -260,10 +260,12 @@ def _end_tasks(
                 retries += 1
         else:
             events = settle_event(status, target)
+            if target == "PENDING":
+                failures = 0  # asked for anew: it has all its retries again
         change = _change(row, events[0], started_at=started, ended_at=end, failures=failures)
         for event in events[1:]:
             change["to"] = TASK.next(change["to"], event)
-            change.update(failures=0, clear_times=True)
+            change["clear_times"] = True
         if change["to"] == "READY":
             change["clear_times"] = True
         change["clear_target"] = True
