@@ -192,8 +192,8 @@ def make_farm(tmp_path: Path) -> Iterator[Callable[..., FarmUnderTest]]:
         pytest.skip("counts processes through /proc")
     farms: list[FarmUnderTest] = []
 
-    def make(environment: dict[str, str] | None = None) -> FarmUnderTest:
-        farms.append(FarmUnderTest(tmp_path / f"farm-{len(farms)}"))
+    def make(environment: dict[str, str] | None = None, *, folder: Path = tmp_path) -> FarmUnderTest:
+        farms.append(FarmUnderTest(folder / f"farm-{len(farms)}"))
         return farms[-1].start(environment)
 
     yield make

@@ -289,27 +289,15 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a disk needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def refuse(folder: Path) -> tuple[int, str]:
     """Start a farm that cannot start: its exit code and all that it says."""
     done = subprocess.run([*FARM, "--data-dir", str(folder)], capture_output=True, text=True, timeout=30)
     return done.returncode, done.stderr
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, make_disk: Callable[[int], Path]) -> None:
     if os.geteuid() == 0:
-        folder, reason = request.getfixturevalue("small_disk") / "farm", "Read-only file system"
+        folder, reason = make_disk(1 << 20) / "farm", "Read-only file system"
         folder.mkdir()
         subprocess.run(["mount", "-o", "remount,ro", str(folder.parent)], check=True)
     else:
@@ -323,10 +311,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, request: pytes
 
 
 @pytest.mark.parametrize("left", [0, 8192, 65536, 131072])
-def test_a_full_disk_is_one_sentence_and_a_farm_once_it_has_room(small_disk: Path, left: int) -> None:
-    folder = small_disk / "farm"
+def test_a_full_disk_is_one_sentence_and_a_farm_once_it_has_room(make_disk: Callable[[int], Path], left: int) -> None:
+    disk = make_disk(1 << 20)
+    folder = disk / "farm"
     folder.mkdir()
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     with filler.open("wb") as stream, contextlib.suppress(OSError):
         stream.write(b"x" * (1 << 21))
     os.truncate(filler, filler.stat().st_size - left)
