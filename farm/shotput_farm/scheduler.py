@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sqlite3
 import threading
 import uuid
@@ -27,8 +26,6 @@ from shotput_farm.store import sessions as session_rows
 from shotput_farm.store.database import EVERY_WORKER
 from shotput_farm.store.logs import LogStore
 from shotput_farm.template import Templates
-
-_LOG = logging.getLogger(__name__)
 
 UPDATE_INTERVAL_SECONDS: Final = 5
 """How often a worker that cannot be held on the line asks again; it also asks whenever a session has nothing to do."""
@@ -227,7 +224,7 @@ class Scheduler:
         job = records.by_seq(tx.db, "job", bid.job)
         jobs.take_turn(tx.db, bid.job)
         session_id = f"session-{uuid.uuid4().hex}"
-        begin_log(self._logs, job["farm_id"], job["queue_id"], session_id)
+        sessions.begin_log(self._logs, job["farm_id"], job["queue_id"], session_id)
         session_seq = records.insert(
             tx.db,
             "session",
@@ -278,7 +275,7 @@ class Scheduler:
                 "queueId": session["queue_id"],
                 "jobId": session["job_id"],
                 "sessionActions": self.definitions(db, session_id, actions),
-                "logConfiguration": log_configuration(session["farm_id"], session["queue_id"], session_id),
+                "logConfiguration": sessions.log_configuration(session["farm_id"], session["queue_id"], session_id),
             }
             ids = [sessions.action_id(session_id, a["number"]) for a in actions if a["status"] == "CANCELING"]
             if ids:
@@ -342,22 +339,6 @@ def end_sessions(tx: Transaction, worker_id: str) -> None:
     """End all sessions of a worker that cannot be going on with them."""
     for session in session_rows.open_on_worker(tx.db, worker_id):
         sessions.lose(tx, session)
-
-
-def begin_log(logs: LogStore, farm_id: str, queue_id: str, session_id: str) -> None:
-    """Make the log of a session, or of a worker. To be called before that is committed, so that none is without."""
-    options = log_configuration(farm_id, queue_id, session_id)["options"]
-    try:
-        logs.create_stream(options["logGroupName"], options["logStreamName"])
-    except sqlite3.Error as error:
-        # A damaged log costs the log, not the job.
-        _LOG.error("There is no log for %s (%s).", session_id, error)
-
-
-def log_configuration(farm_id: str, queue_id: str, session_id: str) -> dict[str, Any]:
-    """Return where a session's log goes."""
-    options = {"logGroupName": f"/aws/deadline/{farm_id}/{queue_id}", "logStreamName": session_id}
-    return {"logDriver": "awslogs", "options": options, "parameters": {"interval": "1"}}
 
 
 def _seat(tx: Transaction, session: sqlite3.Row) -> Seat:

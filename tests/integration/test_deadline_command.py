@@ -108,7 +108,7 @@ def test_submit_logs_and_outputs(command: Command, farm: Any, templates: Any, tm
         command.run("job", "logs", "--job-id", job_id, "--session-id", session["sessionId"])
         for session in farm.sessions(job_id)
     )
-    assert sorted(re.findall(r"rendering \d", shown)) == ["rendering 1", "rendering 2"]
+    assert sorted(re.findall(r"rendering \d$", shown, re.MULTILINE)) == ["rendering 1", "rendering 2"]
     command.run("job", "download-output", "--job-id", job_id, "--yes")
     renders = tmp_path / "project" / "renders"
     assert {path.name: path.read_text() for path in renders.iterdir()} == {"1.txt": "the scene", "2.txt": "the scene"}
