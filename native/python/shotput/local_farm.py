@@ -27,10 +27,12 @@ from typing import Any, BinaryIO
 
 from shotput._native import __version__
 from shotput.errors import FarmError
+from shotput.task_environment import inherited
 
 STATE_FILE = "farm.json"
 LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
+REPLACE_FILE = "farm.replace"
 OUTPUT_FILE = "farm.out"
 KEYS_FILE = "keys.json"
 LAUNCH_FILE = "run_farm.py"
@@ -42,6 +44,8 @@ ALREADY_RUNNING = 3
 """Exit code of a farm that found another one running in its folder."""
 
 _POLL = 0.05
+# A farm looks every second whether it is to make way, and answers at once.
+_MAKE_WAY_SECONDS = 5.0
 _TAIL = 2000
 
 # Farms that this process started: kept so that an ended one is reaped, and no child is left to the garbage collector.
@@ -72,7 +76,6 @@ class FarmState:
     storage_profile_id: str
     bucket: str
     root_prefix: str
-    monitor_url: str
     data_dir: str
 
     def __repr__(self) -> str:
@@ -143,16 +146,18 @@ def start(
 ) -> FarmState:
     """Return the running farm, started when none runs.
 
+    A farm of an older version that has nothing to do is replaced; one that has is used until its jobs are done.
     ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
     installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
     ``idle_timeout`` the seconds without work after which the farm ends itself (None: never), ``worker`` whether it
-    renders. The farm is a process of its own that outlives this one. Raises FarmError that says why it does not serve
-    within ``timeout`` seconds and names its log.
+    renders. The farm is a process of its own that outlives this one; of this one's environment it takes what
+    ``shotput.task_environment`` lists. Raises FarmError that says why it does not serve within ``timeout`` seconds and
+    names its log.
     """
     folder = _folder(data_dir)
     deadline = time.monotonic() + timeout
     found = state(folder)
-    if found is not None:
+    if found is not None and not (_is_older(found.version) and _makes_way(folder, found)):
         return found
     command = [*(launcher or (python or sys.executable, "-I", "-m", "shotput_farm")), "--data-dir", str(folder)]
     if port is not None:
@@ -403,6 +408,27 @@ def _read_state(folder: Path) -> FarmState | None:
 _STATE_NAMES = [field.name for field in fields(FarmState) if field.name != "data_dir"]
 
 
+def _is_older(version: str) -> bool:
+    return _numbers(version) < _numbers(__version__)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _makes_way(folder: Path, farm: FarmState) -> bool:
+    """Ask an older farm to end; False when it has jobs and goes on."""
+    asked = folder / REPLACE_FILE
+    with contextlib.suppress(OSError):
+        asked.touch()
+    deadline = time.monotonic() + _MAKE_WAY_SECONDS
+    while asked.exists() and time.monotonic() < deadline:
+        if state(folder) != farm:
+            return True
+        time.sleep(_POLL)
+    return state(folder) != farm
+
+
 def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[bytes]:
     detached: dict[str, Any]
     if sys.platform == "win32":
@@ -415,7 +441,13 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=inherited(os.environ),
+                **detached,
             )
     except FileNotFoundError as error:
         raise FarmError(f"The farm cannot be started: there is no {command[0]}. Name another Python.") from error

@@ -170,14 +170,14 @@ def session_logs(connection: Connection, job_id: str) -> list[dict[str, Any]]:
 
 
 def session_events(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """Every log event of a session; none while no worker has written to its log."""
+    """Every log event of a session; none when its log is gone."""
     events: list[dict[str, Any]] = []
     token = None
     while True:
         try:
             page = _native.get_session_log(*connection.queue, session_id, next_token=token, target=connection.target)
         except ServiceError as error:
-            # A log comes into being with its first line.
+            # Logs may be deleted before their job; the job's other sessions still have theirs.
             if error.code == "ResourceNotFoundException" and error.operation == "GetLogEvents":
                 return events
             raise
