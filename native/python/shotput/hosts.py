@@ -103,15 +103,15 @@ def build_demo_scene(
 
 
 def _refuse_unreadable(scene: Path) -> None:
-    if not scene.exists():
-        raise SceneError(f"The scene {scene} does not exist. Check the path.")
-    if not scene.is_file():
-        raise SceneError(f"The scene {scene} is no file. Name the scene file itself.")
     try:
+        if not scene.exists():
+            raise SceneError(f"The scene {scene} does not exist. Check the path.")
+        if not scene.is_file():
+            raise SceneError(f"The scene {scene} is no file. Name the scene file itself.")
         with scene.open("rb") as stream:
             beginning = stream.read(1)
     except OSError as error:
-        raise SceneError(f"The scene {scene} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise SceneError(f"The scene {scene} cannot be read: {error.strerror}. Check path and permissions.") from error
     if not beginning:
         raise SceneError(f"The scene {scene} is empty (0 bytes). Save it again, or take a backup of it.")
 

@@ -117,7 +117,7 @@ ADVICE = "Open the scene in Blender to see what is wrong with it, or name anothe
         # A file that opens and cannot be read, by the superuser neither.
         (
             lambda path, good: path.symlink_to("/proc/self/mem"),
-            "The scene {path} cannot be read: Input/output error. Check its permissions.",
+            "The scene {path} cannot be read: Input/output error. Check path and permissions.",
         ),
     ],
     ids=["another kind of file", "half of it", "empty", "folder", "unreadable"],
