@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -36,6 +33,8 @@ REPLACE_FILE = "farm.replace"
 OUTPUT_FILE = "farm.out"
 KEYS_FILE = "keys.json"
 LAUNCH_FILE = "run_farm.py"
+USE_FILE = ".in-use"
+"""Beside the launch file of an installed copy: a farm that runs from it holds its lock."""
 
 IDLE_TIMEOUT = 3600.0
 """Seconds without work and without requests after which a farm that ``start`` started ends itself."""
@@ -107,10 +106,11 @@ def data_dir() -> Path:
     home folders are shared between machines and a farm's lock and databases must not be.
     """
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
-    return _data_root() / f"farm-{host}"
+    return data_root() / f"farm-{host}"
 
 
-def _data_root() -> Path:
+def data_root() -> Path:
+    """Return the folder that holds the data of all machines that share this user's home; it need not exist."""
     root = os.environ.get("SHOTPUT_DATA_DIR")
     if root:
         base = Path(root)
@@ -168,57 +168,32 @@ def start(
         command.append("--no-worker")
     output = folder / "logs" / OUTPUT_FILE
     process: subprocess.Popen[bytes] | None = None
-    while time.monotonic() < deadline:
-        if process is None:
-            process = _spawn(command, folder, output)
-        found = state(folder)
-        if found is not None:
-            _abandon(process, found)
-            return found
-        code = process.poll()
-        if code == ALREADY_RUNNING:
-            # Another starter was quicker, or the last farm is still stopping: wait for it, or for its end.
-            if not is_locked(folder):
-                process = None
-        elif code is not None:
-            said = _tail(output)
-            raise FarmError(
-                said or f"The farm ended at once with code {code}. Its log is {folder / 'logs' / 'farm.log'}."
-            )
-        time.sleep(_POLL)
-    if process is not None and process.poll() is None:
-        process.terminate()
-    raise FarmError(
-        f"The farm did not serve within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says how far it came; "
-        "try again with a longer time."
-    )
-
-
-def install(source_folder: str | os.PathLike[str], *, python: str | None = None) -> list[str]:
-    """Copy the farm that an add-on brings to the user's data folder and return the command that starts it from there.
-
-    ``source_folder`` holds ``run_farm.py``, the package ``shotput_farm`` and what it needs, all but ``shotput`` itself,
-    which is taken from where it was imported. The copy, ``programs/<version>-<hash of the content>`` below the folder
-    of application data, is made once and never changed, so that an update of the add-on pulls nothing from under a
-    running farm. ``python`` is the interpreter to start it with (default: this one). Raises FarmError when there is no
-    farm in the folder or the copy cannot be made.
-    """
-    source = Path(source_folder).absolute()
-    package = Path(__file__).resolve().parent
-    if not (source / LAUNCH_FILE).is_file():
-        raise FarmError(f"There is no farm in {source}: {LAUNCH_FILE} is missing. Install the add-on again.")
-    programs = _data_root() / "programs"
     try:
-        files = [*_program_files(source, ""), *_program_files(package, "shotput/")]
-        program = programs / f"{__version__}-{_content_hash(files)}"
-        if not program.is_dir():
-            _copy_program(files, program)
-    except OSError as error:
-        raise FarmError(
-            f"The farm of {source} cannot be copied to {programs} ({error.strerror}: {error.filename}). Make "
-            "room or the folder writable, or name another one in SHOTPUT_DATA_DIR."
-        ) from error
-    return [python or sys.executable, "-I", str(program / LAUNCH_FILE)]
+        while time.monotonic() < deadline:
+            if process is None:
+                process = _spawn(command, folder, output)
+            found = state(folder)
+            if found is not None:
+                _abandon(process, found)
+                return found
+            code = process.poll()
+            if code == ALREADY_RUNNING:
+                # Another starter was quicker, or the last farm is still stopping: wait for it, or for its end.
+                if not is_locked(folder):
+                    process = None
+            elif code is not None:
+                said = _tail(output) or f"The farm ended at once with code {code} and did not say why. Start it again."
+                raise FarmError(said, _log_of(folder))
+            time.sleep(_POLL)
+    except KeyboardInterrupt:
+        # Nobody knows yet of a farm that was still starting.
+        _terminate(process)
+        raise
+    _terminate(process)
+    raise FarmError(
+        f"The farm did not serve within {timeout:g} s; its log says how far it came. Try again with a longer time.",
+        _log_of(folder),
+    )
 
 
 def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = None) -> bool:
@@ -246,8 +221,9 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
         if time.monotonic() >= deadline:
             pid = f" (process {found.pid})" if found is not None else ""
             raise FarmError(
-                f"The farm{pid} did not stop within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says what it "
-                "waits for; end the process if that does not help, nothing is lost by it."
+                f"The farm{pid} did not stop within {timeout:g} s; its log says what it waits for. End the process if "
+                "that does not help, nothing is lost by it.",
+                _log_of(folder),
             )
         time.sleep(_POLL)
     # The lock is free a moment before the process is gone. Bounded, because a child that its parent does not collect
@@ -288,8 +264,8 @@ class FarmLock:
     def acquire(cls, folder: Path, *, name: str = LOCK_FILE, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
 
-        ``name`` is the lock's file (the farm's worker has one of its own). Tries for ``patience`` seconds, because
-        whoever asks for the state holds the lock for a moment, and a farm that is stopping for a little longer.
+        ``name`` is the lock's file (the farm's worker and an installed copy have theirs). Tries for ``patience``
+        seconds, because whoever asks for the state holds the lock for a moment, and a farm that is stopping for longer.
         """
         deadline = time.monotonic() + patience
         stream = (folder / name).open("ab+")
@@ -357,46 +333,6 @@ def _folder(given: str | os.PathLike[str] | None) -> Path:
     return data_dir() if given is None else Path(given).absolute()
 
 
-def _program_files(folder: Path, prefix: str) -> list[tuple[str, Path]]:
-    """Every file to copy from a folder, by its name in the copy; what Python compiled for itself is none."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            path = Path(root, name)
-            found.append((prefix + path.relative_to(folder).as_posix(), path))
-    return found
-
-
-def _content_hash(files: Sequence[tuple[str, Path]]) -> str:
-    digest = hashlib.sha256()
-    for name, path in files:
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
-
-
-def _copy_program(files: Sequence[tuple[str, Path]], program: Path) -> None:
-    """Copy under another name and rename when all is there: a copy with its final name is whole."""
-    program.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=program.parent))
-    try:
-        for name, path in files:
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        try:
-            partial.rename(program)
-        except OSError:
-            # Another host copied the same farm in the meantime.
-            if not program.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _read_state(folder: Path) -> FarmState | None:
     try:
         document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
@@ -430,16 +366,26 @@ def _makes_way(folder: Path, farm: FarmState) -> bool:
 
 
 def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    detached: dict[str, Any]
-    if sys.platform == "win32":
-        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    else:
-        detached = {"start_new_session": True}
     try:
         # The mode is that of the last folder alone.
         for path in (folder, output.parent):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with output.open("wb") as stream:
+        stream = output.open("wb")
+    except OSError as error:
+        raise FarmError(
+            f"The farm cannot be started: its folder {folder} cannot be used ({error.strerror}). Make it writable, or "
+            "name another one in SHOTPUT_DATA_DIR."
+        ) from error
+    detached: dict[str, Any]
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(stream)
+        if sys.platform == "win32":
+            detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+        else:
+            # The farm inherits the lock and holds it for as long as it runs, without knowing of it.
+            used = _lock_of_copy(command, opened)
+            detached = {"start_new_session": True, "pass_fds": [used.fileno()] if used else []}
+        try:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -449,15 +395,29 @@ def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[b
                 env=inherited(os.environ),
                 **detached,
             )
-    except FileNotFoundError as error:
-        raise FarmError(f"The farm cannot be started: there is no {command[0]}. Name another Python.") from error
-    except OSError as error:
-        raise FarmError(
-            f"The farm cannot be started: its folder {folder} cannot be used ({error.strerror}). Make it writable, or "
-            "name another one in SHOTPUT_DATA_DIR."
-        ) from error
+        except OSError as error:
+            raise FarmError(
+                f"The farm cannot be started: {command[0]} cannot be run ({error.strerror}). Name another Python."
+            ) from error
     _children.append(process)
     return process
+
+
+def _lock_of_copy(command: Sequence[str], opened: contextlib.ExitStack) -> BinaryIO | None:
+    """The lock of the installed copy that a command starts the farm from, held with others; None for no copy."""
+    for word in command:
+        script = Path(word)
+        lock = script.with_name(USE_FILE) if script.name == LAUNCH_FILE else None
+        if lock is not None and lock.is_file():
+            stream = opened.enter_context(lock.open("rb"))
+            _try_lock(stream, exclusive=False)
+            return stream
+    return None
+
+
+def _terminate(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None and process.poll() is None:
+        process.terminate()
 
 
 def _abandon(process: subprocess.Popen[bytes], farm: FarmState) -> None:
@@ -472,8 +432,18 @@ def _reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
+def _log_of(folder: Path) -> str:
+    """The log that says most of the farm of a folder, of those that were written; ``""`` when there is none."""
+    logs = (folder / "logs" / name for name in ("farm.log", OUTPUT_FILE))
+    return next((str(log) for log in logs if log.is_file()), "")
+
+
 def _tail(path: Path) -> str:
+    """The last lines of a file, whole ones, about ``_TAIL`` bytes of them."""
     try:
-        return path.read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
+        content = path.read_bytes()
     except OSError:
         return ""
+    # The line that the limit falls into belongs to them.
+    start = content.rfind(b"\n", 0, max(len(content) - _TAIL, 0)) + 1
+    return content[start:].decode("utf-8", "replace").strip()

@@ -114,7 +114,9 @@ def test_keys_that_cannot_be_understood_are_named(folder: Path) -> None:
 def test_a_python_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(FarmError) as raised:
         local_farm.start("/no/python", data_dir=folder)
-    assert str(raised.value) == "The farm cannot be started: there is no /no/python. Name another Python."
+    assert str(raised.value) == (
+        "The farm cannot be started: /no/python cannot be run (No such file or directory). Name another Python."
+    )
 
 
 def test_a_farm_that_does_not_come_up_in_time_is_ended(folder: Path) -> None:
@@ -122,9 +124,10 @@ def test_a_farm_that_does_not_come_up_in_time_is_ended(folder: Path) -> None:
     with pytest.raises(FarmError) as raised:
         local_farm.start(data_dir=folder, launcher=sleeper, timeout=0.5)
     assert str(raised.value) == (
-        f"The farm did not serve within 0.5 s. Its log {folder / 'logs' / 'farm.log'} says how far it came; try again "
-        "with a longer time."
+        "The farm did not serve within 0.5 s; its log says how far it came. Try again with a longer time."
     )
+    # It never wrote the log of its own, so what it printed is named.
+    assert raised.value.log == str(folder / "logs" / "farm.out")
 
 
 @pytest.mark.parametrize(
@@ -175,3 +178,28 @@ def test_a_farm_that_fails_to_start_names_its_log(folder: Path) -> None:
     assert str(raised.value) == f"The farm failed (KeyError: 'jobAttachmentSettings'). Its log {path} says where."
     assert "Traceback" in log(folder)
     assert not local_farm.is_locked(folder)
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_not_the_python() -> None:
+    with pytest.raises(FarmError) as raised:
+        local_farm.start(data_dir="/proc/nope/farm")
+    assert str(raised.value) == (
+        "The farm cannot be started: its folder /proc/nope/farm cannot be used (No such file or directory). Make it "
+        "writable, or name another one in SHOTPUT_DATA_DIR."
+    )
+    assert raised.value.log == ""
+
+
+def test_the_last_words_of_a_farm_are_whole_lines(folder: Path) -> None:
+    lines = [f"{number} {'x' * 300}" for number in range(20)]
+    code = f"import sys; sys.stdout.write({chr(10).join(lines)!r}); sys.exit(1)"
+    with pytest.raises(FarmError) as raised:
+        local_farm.start(data_dir=folder, launcher=[sys.executable, "-I", "-c", code])
+    assert str(raised.value).splitlines() == lines[-7:]
+    code = f"import sys; sys.stdout.write({'y' * 5000!r}); sys.exit(1)"
+    with pytest.raises(FarmError) as raised:
+        local_farm.start(data_dir=folder, launcher=[sys.executable, "-I", "-c", code])
+    assert str(raised.value) == "y" * 5000
+    with pytest.raises(FarmError) as raised:
+        local_farm.start(data_dir=folder, launcher=[sys.executable, "-I", "-c", "raise SystemExit(9)"])
+    assert str(raised.value) == "The farm ended at once with code 9 and did not say why. Start it again."

@@ -103,11 +103,12 @@ def status(name: str) -> str:
 
 
 class Bar:
-    """One line of progress; does nothing when there is nobody to see it."""
+    """One line of progress, there from its first report on; nothing when there is nobody to see it."""
 
-    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+    def __init__(self, progress: Progress | None, title: str) -> None:
         self._progress = progress
-        self._task = task
+        self._title = title
+        self._task: TaskID | None = None
         self.last: dict[str, Any] = {}
         """What the native module said last of a transfer; empty when there was none."""
 
@@ -125,8 +126,11 @@ class Bar:
 
     def update(self, percent: float, note: str = "") -> None:
         """Show ``percent`` (0 to 100) and a note."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=percent, note=note)
+        if self._progress is None:
+            return
+        if self._task is None:
+            self._task = self._progress.add_task(self._title, total=100, note="")
+        self._progress.update(self._task, completed=percent, note=note)
 
 
 class Bars:
@@ -136,10 +140,8 @@ class Bars:
         self._progress = progress
 
     def add(self, title: str) -> Bar:
-        """A new bar at 0 percent."""
-        if self._progress is None:
-            return Bar(None, None)
-        return Bar(self._progress, self._progress.add_task(title, total=100, note=""))
+        """A new bar."""
+        return Bar(self._progress, title)
 
 
 @contextmanager
