@@ -272,7 +272,8 @@ def output_path(files: Any, options: argparse.Namespace, scene: Any, layers: Seq
         "scene": scene.name,
         "camera": scene.camera.name if scene.camera else "camera",
     }
-    return os.path.join(options.output_dir, *files.fill(options.output_pattern, frame, tokens))
+    parts: Sequence[str] = files.fill(options.output_pattern, frame, tokens)
+    return os.path.join(str(options.output_dir), *parts)
 
 
 class Progress:
