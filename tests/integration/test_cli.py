@@ -330,7 +330,7 @@ def test_a_job_that_fails_and_one_that_is_canceled(shotput: Command, tmp_path: P
     )
     text = shotput("submit", failing, "--wait", code=10)
     (job_id, *_) = (word.rstrip(",") for word in text.split() if word.startswith("job-"))
-    assert text == f"FAILED Fails {job_id}, 1/1 tasks\nSee why: shotput job logs {job_id}\n"
+    assert text == f"FAILED Fails {job_id}, 0/1 tasks\nSee why: shotput job logs {job_id}\n"
     assert "no licence\n" in shotput("job", "logs", "last")
     assert shotput.document("job", "wait", job_id, code=10)["taskRunStatus"] == "FAILED"
     sleeping = bundle(tmp_path / "sleeping", runner("Sleeps", "import time; time.sleep(600)"))

@@ -68,7 +68,7 @@ def test_what_the_script_takes_the_farm_takes_too(first: int, last: int, step: i
     [
         ("shot_####", 7, "shot_0007"),
         ("shot", 7, "shot0007"),
-        ("a\\b_##c", -7, "a/b_-7c"),
+        ("a\\b_##c", -7, "a/b_-07c"),
         ("<scene>/<layer>_#", 12, "__/Beauty_.._12"),
         ("<camera>/#", 1, "Cam_x_/1"),
     ],

@@ -20,12 +20,13 @@ from typing import Any
 import bpy
 from shotput import bundle, profile
 from shotput.errors import SceneError, SettingsError
-from shotput.frame_files import check_pattern, parse_frames
+from shotput.frame_files import check_pattern, fill, parse_frames
 from shotput.scene import Dependency, RenderUnit, ScanWarning, SceneDescription
 from shotput.submitter import Submitter, SubmitterSettings, settings_with
 
 from . import description
 from .dependencies import scan_dependencies
+from .render.render import needs_camera, tokens
 
 _RENDER = Path(__file__).parent / "render"
 # A start of Blender costs seconds, a task that is lost costs its frames: ten frames are a fair unit for both.
@@ -67,9 +68,12 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         self.profile = blender_profile or own_profile()
         self._scanned: tuple[Any, tuple[Dependency, ...], tuple[ScanWarning, ...]] | None = None
 
-    def get_settings(self) -> BlenderSettings:
-        """Settings filled from the active scene. Raises ``SceneError`` for a scene that was never saved."""
-        scene: Any = bpy.context.scene
+    def get_settings(self, scene_name: str = "") -> BlenderSettings:
+        """Settings filled from the named scene, the active one without a name.
+
+        Raises ``SceneError`` for a file that was never saved, and ``SettingsError`` for a scene that is not in it.
+        """
+        scene: Any = _scene_of(scene_name) if scene_name else bpy.context.scene
         preferences: Any = bpy.context.preferences
         if not bpy.data.filepath:
             raise SceneError("The scene was never saved, so its files have no place. Save it once, then submit.")
@@ -97,7 +101,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
 
     def describe(self, settings: BlenderSettings) -> SceneDescription:
         """The chosen scene with the chosen layers, scanned for what the chosen frames need."""
-        scene = self._scene(settings)
+        scene = _scene_of(settings.scene)
         described = description.describe(scene)
         units = self._units(settings, described.units)
         scene_file = settings.scene_file or described.scene_file
@@ -140,18 +144,11 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         references.input_filenames |= set(settings.input_filenames)
         references.input_directories |= set(settings.input_directories)
         references.output_directories |= set(settings.output_directories)
+        references.output_directories |= description.compositor_folders(_scene_of(settings.scene))
         if settings.missing_files == "FAIL":
             references.input_filenames |= {item.path for item in scene.missing if not item.directory}
             references.input_directories |= {item.path for item in scene.missing if item.directory}
         return references
-
-    def _scene(self, settings: BlenderSettings) -> Any:
-        scene = bpy.data.scenes.get(settings.scene)
-        if scene is None:
-            raise SettingsError(
-                f"There is no scene '{settings.scene}'. There are: {', '.join(bpy.data.scenes.keys())}."
-            )
-        return scene
 
     def _units(self, settings: BlenderSettings, units: tuple[RenderUnit, ...]) -> tuple[RenderUnit, ...]:
         if not settings.layers:
@@ -163,11 +160,18 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
                 f"The view layer '{unknown[0]}' does not render in scene '{settings.scene}'. "
                 f"These do: {', '.join(known) or 'none'}."
             )
+        for unit in units:
+            left_out = [name for name in unit.layers if name not in settings.layers]
+            if left_out and len(left_out) < len(unit.layers):
+                raise SettingsError(
+                    f"The layers {', '.join(unit.layers)} make one picture in scene '{settings.scene}', so they render "
+                    f"together. Choose '{left_out[0]}' too, or none of them."
+                )
         return tuple(unit for unit in units if any(name in settings.layers for name in unit.layers))
 
     def _warnings(self, settings: BlenderSettings) -> tuple[ScanWarning, ...]:
         warnings = []
-        chosen = self._scene(settings).render.image_settings.file_format
+        chosen = _scene_of(settings.scene).render.image_settings.file_format
         if chosen not in description.IMAGE_FORMATS:
             text = f"Films ({chosen}) do not render in chunks; PNG is written."
             warnings.append(ScanWarning(f'scene "{settings.scene}"', text))
@@ -178,8 +182,10 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         return tuple(warnings)
 
     def _part(self, settings: BlenderSettings) -> bundle.HostPart:
-        scene = self._scene(settings)
+        scene = _scene_of(settings.scene)
+        _refuse_without_camera(scene, settings.camera)
         units = self._units(settings, description.render_units(scene))
+        _refuse_one_file_for_two(settings, scene, units)
         names = bundle.step_names([unit.name for unit in units])
         return bundle.HostPart(
             parameters=self._parameters(settings, scene),
@@ -303,6 +309,38 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         )  # fmt: skip
 
 
+def _scene_of(name: str) -> Any:
+    scene = bpy.data.scenes.get(name)
+    if scene is None:
+        raise SettingsError(f"There is no scene '{name}'. There are: {', '.join(bpy.data.scenes.keys())}.")
+    return scene
+
+
+def _refuse_without_camera(scene: Any, camera: str) -> None:
+    if camera or scene.camera or not needs_camera(scene) or any(marker.camera for marker in scene.timeline_markers):
+        return
+    found = description.cameras(scene)
+    advice = f"Make one active, or choose it: camera={found[0]}." if found else "Add one."
+    raise SceneError(f"The scene '{scene.name}' has no active camera, so nothing can be rendered. {advice}")
+
+
+def _refuse_one_file_for_two(settings: BlenderSettings, scene: Any, units: Sequence[RenderUnit]) -> None:
+    """Of two layers that write one file, the second would take the first one's picture away, and nobody would say."""
+    writers: dict[str, str] = {}
+    for unit in units:
+        try:
+            name = "/".join(fill(settings.output_pattern, 1, tokens(scene, unit.layers)))
+        except ValueError:
+            return  # said by the pattern's own rule
+        other = writers.setdefault(os.path.normcase(name), unit.name)
+        if other != unit.name:
+            advice = "Rename one of them" if "<layer>" in settings.output_pattern else "Put <layer> into the pattern"
+            raise SettingsError(
+                f"The view layers '{other}' and '{unit.name}' would write the same files with the output pattern "
+                f"'{settings.output_pattern}'. {advice}."
+            )
+
+
 def _with(choices: tuple[str, ...], value: str) -> tuple[str, ...]:
     return choices if value in choices else (*choices, value)
 
@@ -344,7 +382,8 @@ def export(directory: str | os.PathLike[str], options: Mapping[str, Any] | None 
     ``BundleError``.
     """
     submitter = BlenderSubmitter()
-    settings = settings_with(submitter.get_settings(), options or {})
+    # What is not set is as in the scene that is rendered, whichever was open.
+    settings = settings_with(submitter.get_settings(str((options or {}).get("scene", ""))), options or {})
     # A wrong setting is told before the scan takes its time.
     template = submitter.get_job_template(settings)
     values = submitter.get_parameter_values(settings)

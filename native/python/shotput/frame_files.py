@@ -56,15 +56,15 @@ def check_pattern(pattern: str) -> None:
 def fill(pattern: str, frame: int, tokens: Mapping[str, str]) -> list[str]:
     """The parts of one frame's path below the output folder, without extension.
 
-    A run of # is the frame number, padded to its length and added at the end where there is none, as Blender does;
-    ``<name>`` is the text of that token without what files cannot be called.
+    A run of # is the frame number, padded to its length, its sign apart, and added at the end where there is none, as
+    Blender does; ``<name>`` is the text of that token without what files cannot be called.
     """
     check_pattern(pattern)
     pattern = pattern.replace("\\", "/")
     if "#" not in pattern:
         pattern += "####"
     head, run, tail = re.split("(#+)", pattern)
-    number = ("-" if frame < 0 else "") + str(abs(frame)).zfill(len(run) - (frame < 0))
+    number = ("-" if frame < 0 else "") + str(abs(frame)).zfill(len(run))
     path = head + number + tail
     for token, value in tokens.items():
         path = path.replace(f"<{token}>", _UNSAFE.sub("_", value))

@@ -150,6 +150,15 @@ class PathMapper:
                 trailing = os.sep if reference.value.endswith(("/", "\\")) else ""
                 setattr(reference.holder, reference.attribute, here + trailing)
 
+    def map_outputs(self, scene: Any) -> None:
+        """Lets the compositor's File Output nodes write where their folders are brought home from."""
+        for node, name in self.paths.output_nodes(scene):
+            value = getattr(node, name)
+            if not value:
+                continue
+            _, here = self.place(value, node.id_data.library)
+            setattr(node, name, here + (os.sep if value.endswith(("/", "\\")) else ""))
+
     def missing(self, frames: Sequence[int]) -> list[str]:
         """A sentence for each file that these frames need and that is not there."""
         absent: dict[str, list[str]] = {}
@@ -157,9 +166,12 @@ class PathMapper:
             if reference.packed or reference.optional or not reference.used:
                 continue
             path = os.path.normpath(bpy.path.abspath(reference.value, library=reference.library))
-            for file in self.paths.files(reference, path, frames):
-                if not os.path.exists(file):
-                    absent.setdefault(file, []).append(reference.owner)
+            try:
+                for file in self.paths.files(reference, path, frames):
+                    if not os.path.exists(file):
+                        absent.setdefault(file, []).append(reference.owner)
+            except Exception as error:
+                self._trouble(reference.owner, error)
         return [f"{file} (needed by {', '.join(owners)})" for file, owners in sorted(absent.items())]
 
     def _trouble(self, owner: str, error: Exception) -> None:
@@ -226,17 +238,26 @@ def set_layers(scene: Any, layers: Sequence[str]) -> None:
     scene.render.use_single_layer = False
 
 
+def needs_camera(scene: Any) -> bool:
+    """Whether the scene's own objects are rendered. Where the sequencer has strips, they are the picture."""
+    editor: Any = scene.sequence_editor if scene.render.use_sequencer else None
+    # Blender 4.4 renamed sequences to strips.
+    strips = getattr(editor, "strips", None) or getattr(editor, "sequences", None) or ()
+    return all(strip.type == "SOUND" for strip in strips)
+
+
 def set_camera(scene: Any, camera: str) -> None:
     """Renders through ``camera``, whatever markers say; ``""`` keeps the scene's camera and its markers."""
     if camera:
         found = scene.objects.get(camera)
-        if found is None or found.type != "CAMERA":
+        # Blender renders through any object that is the scene's camera: a light, an empty.
+        if found is None or (found.type != "CAMERA" and found != scene.camera):
             names = ", ".join(item.name for item in scene.objects if item.type == "CAMERA")
             raise RenderError(f"The scene '{scene.name}' has no camera '{camera}'. It has: {names or 'none'}.")
         for marker in scene.timeline_markers:
             marker.camera = None
         scene.camera = found
-    elif scene.camera is None and not any(marker.camera for marker in scene.timeline_markers):
+    elif needs_camera(scene) and scene.camera is None and not any(marker.camera for marker in scene.timeline_markers):
         raise RenderError(f"The scene '{scene.name}' has no camera. Add one, or choose one for the job.")
 
 
@@ -265,14 +286,18 @@ def apply_parameters(options: argparse.Namespace, layers: Sequence[str]) -> Any:
     return scene
 
 
-def output_path(files: Any, options: argparse.Namespace, scene: Any, layers: Sequence[str], frame: int) -> str:
-    """The file of one frame, without extension: the pattern with its tokens filled in, below the output folder."""
-    tokens = {
+def tokens(scene: Any, layers: Sequence[str]) -> dict[str, str]:
+    """What the tokens of an output pattern stand for."""
+    return {
         "layer": layers[0] if len(layers) == 1 else scene.name,
         "scene": scene.name,
         "camera": scene.camera.name if scene.camera else "camera",
     }
-    parts: Sequence[str] = files.fill(options.output_pattern, frame, tokens)
+
+
+def output_path(files: Any, options: argparse.Namespace, scene: Any, layers: Sequence[str], frame: int) -> str:
+    """The file of one frame, without extension: the pattern with its tokens filled in, below the output folder."""
+    parts: Sequence[str] = files.fill(options.output_pattern, frame, tokens(scene, layers))
     return os.path.join(str(options.output_dir), *parts)
 
 
@@ -304,7 +329,7 @@ def render(files: Any, options: argparse.Namespace, scene: Any, layers: Sequence
     for position, frame in enumerate(frames, 1):
         say("status", f"{', '.join(layers)}: frame {frame}, {position} of {len(frames)}")
         scene.frame_set(frame)
-        if scene.camera is None:
+        if scene.camera is None and needs_camera(scene):
             raise RenderError(f"The scene '{scene.name}' has no camera at frame {frame}. Choose one for the job.")
         path = output_path(files, options, scene, layers, frame)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -350,6 +375,7 @@ def main(arguments: Sequence[str]) -> None:
     mapper.map_libraries()
     mapper.map_files()
     scene = apply_parameters(options, layers)
+    mapper.map_outputs(scene)
     missing = mapper.missing(frames)
     for sentence in missing:
         print(f"Missing: {sentence}", flush=True)

@@ -90,11 +90,10 @@ def list_jobs(
             return
         grid = table("JOB", "STATUS", ">TASKS", "CREATED", "NAME")
         for job in jobs:
-            done, total = progress_of(job)
             grid.add_row(
                 job["jobId"],
                 status(_status_of(job)),
-                f"{done}/{total}",
+                _tasks(job),
                 _when(job.get("createdAt")),
                 escape(job["name"]),
             )
@@ -114,19 +113,17 @@ def show(
     steps = _native.list_steps(*found.farm.queue, found.job_id, target=found.farm.target)["steps"]
 
     def text() -> None:
-        done, total = progress_of(job)
         out.print(f"[bold]{escape(job['name'])}[/]  {job['jobId']}")
-        out.print(f"{status(_status_of(job))}  {done}/{total} tasks  priority {job['priority']}")
+        out.print(f"{status(_status_of(job))}  {_tasks(job)} tasks  priority {job['priority']}")
         out.print(f"created {_when(job.get('createdAt'))}  ended {_when(job.get('endedAt'))}\n", style="dim")
         grid = table("STEP", "STATUS", ">TASKS", ">FAILED", ">RETRIES")
         for step in steps:
-            step_done, step_total = progress_of(step)
             failed = step.get("taskRunStatusCounts", {}).get("FAILED", 0)
             retries = step.get("taskFailureRetryCount", 0)
             grid.add_row(
                 escape(step["name"]),
                 status(step["taskRunStatus"]),
-                f"{step_done}/{step_total}",
+                _tasks(step),
                 str(failed),
                 str(retries),
             )
@@ -266,8 +263,7 @@ def bring_home(job: SubmittedJob, *, conflict: Conflict = Conflict.OVERWRITE, as
 
 def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
     """Say how a job ended and where its outputs are."""
-    done, total = progress_of(job)
-    out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {done}/{total} tasks[/]")
+    out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {_tasks(job)} tasks[/]")
     if outputs is not None:
         files = outputs["files"]
         out.print(f"{counted(len(files))}, {size(outputs['statistics']['total_bytes'])}")
@@ -275,6 +271,12 @@ def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
             out.print(f"  {escape(folder)}")
     elif code_of(job) is not ExitCode.OK:
         out.print(f"See why: [bold]shotput job logs {job['jobId']}[/]")
+
+
+def _tasks(entity: dict[str, Any]) -> str:
+    """How many tasks of a job or a step succeeded, of all: ``11/12``."""
+    counts = entity.get("taskRunStatusCounts", {})
+    return f"{counts.get('SUCCEEDED', 0)}/{sum(counts.values())}"
 
 
 def _status_of(job: dict[str, Any]) -> str:
