@@ -146,3 +146,14 @@ def test_a_host_without_exporter(made_up: Any, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("SHOTPUT_INTEGRATIONS", str(tmp_path / "empty"))
     with pytest.raises(SceneError, match=r"^Sketch cannot export yet: shotput_sketch is not installed\. Looked in "):
         hosts.export_scene(scene, tmp_path / "bundle", executable=program("true"))
+
+
+def test_a_host_that_is_not_ready_says_so_and_not_that_a_program_is_missing(tmp_path: Path) -> None:
+    scene = tmp_path / "shot.ma"
+    scene.write_text("//Maya ASCII scene")
+    with pytest.raises(SceneError) as raised:
+        hosts.export_scene(scene, tmp_path / "bundle")
+    assert str(raised.value) == (
+        "shot.ma cannot be exported: Shotput for Maya is not ready yet. `shotput submit` takes a bundle that you write "
+        "by hand."
+    )

@@ -83,6 +83,11 @@ def export_scene(
     """
     path = Path(scene).absolute()
     profile = profiles.for_scene(path)
+    if not profile.ready:
+        raise SceneError(
+            f"{path.name} cannot be exported: Shotput for {profile.label} is not ready yet. `shotput submit` takes a "
+            "bundle that you write by hand."
+        )
     _refuse_unreadable(path)
     given = dict(options or {})
     program = find_executable(profile.name, executable)

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +43,8 @@ IDLE_TIMEOUT = 3600.0
 ALREADY_RUNNING = 3
 """Exit code of a farm that found another one running in its folder."""
 
+# A database, its journal and a log need more than this.
+_LEAST_FREE = 1_000_000
 _POLL = 0.05
 # A farm looks every second whether it is to make way, and answers at once.
 _MAKE_WAY_SECONDS = 5.0
@@ -182,7 +185,7 @@ def start(
                 if not is_locked(folder):
                     process = None
             elif code is not None:
-                said = _tail(output) or f"The farm ended at once with code {code} and did not say why. Start it again."
+                said = _tail(output) or _reason_of_silence(folder, code)
                 raise FarmError(said, _log_of(folder))
             time.sleep(_POLL)
     except KeyboardInterrupt:
@@ -363,6 +366,13 @@ def _makes_way(folder: Path, farm: FarmState) -> bool:
             return True
         time.sleep(_POLL)
     return state(folder) != farm
+
+
+def _reason_of_silence(folder: Path, code: int) -> str:
+    if shutil.disk_usage(folder).free < _LEAST_FREE:
+        # What it had to say found no room either.
+        return f"The farm cannot be started: the disk that holds {folder} is full. Free space on it, then try again."
+    return f"The farm ended at once with code {code} and did not say why. Start it again."
 
 
 def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[bytes]:

@@ -203,3 +203,14 @@ def test_the_last_words_of_a_farm_are_whole_lines(folder: Path) -> None:
     with pytest.raises(FarmError) as raised:
         local_farm.start(data_dir=folder, launcher=[sys.executable, "-I", "-c", "raise SystemExit(9)"])
     assert str(raised.value) == "The farm ended at once with code 9 and did not say why. Start it again."
+
+
+def test_a_farm_whose_words_find_no_room_is_said_to_have_a_full_disk(make_disk: Callable[[int], Path]) -> None:
+    disk = make_disk(1 << 20)
+    with (disk / "filler").open("wb") as stream, contextlib.suppress(OSError):
+        stream.write(b"x" * (1 << 21))
+    with pytest.raises(FarmError) as raised:
+        local_farm.start(data_dir=disk, launcher=[sys.executable, "-I", "-c", "raise SystemExit(120)"])
+    assert str(raised.value) == (
+        f"The farm cannot be started: the disk that holds {disk} is full. Free space on it, then try again."
+    )

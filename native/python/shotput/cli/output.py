@@ -37,6 +37,8 @@ def start_log() -> None:
     path = log_file()
     log.setLevel(logging.INFO)
     log.propagate = False
+    # A line that a full disk does not take is lost, and no traceback of logging's own stands in for it.
+    logging.raiseExceptions = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
