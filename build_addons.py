@@ -28,6 +28,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from shotput import _native
 from shotput import profile as profiles
+from shotput.errors import ProfileError
 
 from tools import licences
 
@@ -283,8 +284,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where the archives go (default: dist/)")
     options = parser.parse_args()
     hosts = options.hosts or profiles.names()
-    for host in hosts:
-        check(host)
+    try:
+        for host in hosts:
+            check(host)
+    except ProfileError as error:
+        sys.exit(str(error))
     with tempfile.TemporaryDirectory() as folder:
         wheels = Wheels(Path(folder), release=options.release)
         for host in hosts:

@@ -25,7 +25,8 @@ def main(names: list[str]) -> int:
     unknown = sorted(set(names) - set(SUITES))
     if unknown:
         sys.exit(f"No suite is named {', '.join(unknown)}; there are {', '.join(SUITES)}.")
-    console = Console()
+    # Without a terminal rich takes 80 columns, in which no row is read.
+    console = Console(width=None if sys.stdout.isatty() else 180)
     rows: list[Row] = []
     for name in names or SUITES:
         with console.status(f"{name}…"):

@@ -1,6 +1,6 @@
 """Starts the local farm from the folder that this file lies in: ``python -I run_farm.py [ARGUMENTS ...]``.
 
-The folder holds the farm, its web stack and the package ``shotput`` (see ``shotput.local_farm.install``). The farm's
+The folder holds the farm, its web stack and the package ``shotput`` (see ``shotput.installed_farm``). The farm's
 process runs isolated and sees them, and no other process does.
 """
 

@@ -83,7 +83,7 @@ class Application:
     ``farm`` has ``credentials`` and ``logs`` and is what handlers get. ``pages`` are further routes (the monitor),
     served to loopback names only. ``registry`` replaces the registered handlers. With ``strict_replies`` a reply that
     breaks the model is an error instead of being sent: for tests. ``last_activity`` is the ``time.monotonic`` of the
-    last request that did not come from a worker.
+    last request that did not come from the farm's own worker.
     """
 
     def __init__(
@@ -223,14 +223,16 @@ class Application:
         identity = self._authenticate(call, self._service.signing_name)
         params = parse.read(operation, uri, call.query, call.headers, call.body)
         authorise(identity, operation.name, params)
-        if identity.kind != "fleet-worker":
+        hold_seconds = _hold(call.headers.get(_HOLD_HEADER))
+        # The farm's own worker stays on the line by itself. One that asks again and again was started by somebody.
+        if identity.kind != "fleet-worker" or (operation.name == "UpdateWorkerSchedule" and not hold_seconds):
             self.last_activity = time.monotonic()
         return Request(
             operation=operation.name,
             params=params,
             identity=identity,
             client_token=params.get(operation.token_member) if operation.token_member else None,
-            hold_seconds=_hold(call.headers.get(_HOLD_HEADER)),
+            hold_seconds=hold_seconds,
             request_id=call.request_id,
             headers=call.headers,
         )

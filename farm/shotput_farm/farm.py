@@ -21,11 +21,12 @@ from shotput_farm.protocol.errors import Conflict, Validation
 from shotput_farm.rollup import settle
 from shotput_farm.scheduler import LEASE_SECONDS, Scheduler
 from shotput_farm.store import Store, Transaction, jobs, records, workers
+from shotput_farm.store.database import StoreError
+from shotput_farm.store.logs import LogStore
 from shotput_farm.template import Templates
 
 if TYPE_CHECKING:
     from shotput_farm.credentials import CredentialStore
-    from shotput_farm.store.logs import LogStore
 
 BUCKET: Final = "shotput-local"
 ROOT_PREFIX: Final = "DeadlineCloud"
@@ -36,13 +37,15 @@ _log = logging.getLogger(__name__)
 
 
 class Farm:
-    """One farm on one machine. Open it with ``Farm.open``; ``credentials`` and ``logs`` are set by the process."""
+    """One farm on one machine. Open it with ``Farm.open``; ``credentials`` are set by the process."""
 
     credentials: CredentialStore
-    logs: LogStore
 
-    def __init__(self, store: Store, scheduler: Scheduler, templates: Templates, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, logs: LogStore, scheduler: Scheduler, templates: Templates, clock: Callable[[], float]
+    ) -> None:
         self.store = store
+        self.logs = logs
         self.scheduler = scheduler
         self.templates = templates
         self.clock = clock
@@ -50,15 +53,21 @@ class Farm:
 
     @classmethod
     def open(cls, data_dir: Path, *, clock: Callable[[], float] = time.time) -> Farm:
-        """Open the farm whose database is in ``data_dir``, creating it when it is new.
+        """Open the farm whose databases are in ``data_dir``, creating them when it is new.
 
-        ``clock`` gives epoch seconds. Raises StoreError when the database cannot be used.
+        ``clock`` gives epoch seconds. Raises StoreError when a database cannot be used.
         """
         templates = Templates()
-        scheduler = Scheduler(templates)
-        store = Store(data_dir / "farm.sqlite3", clock=clock, settle=settle, on_commit=scheduler.wake)
+        logs = LogStore(data_dir / "logs.sqlite3", clock=clock)
+        scheduler = Scheduler(templates, logs)
+        try:
+            store = Store(data_dir / "farm.sqlite3", clock=clock, settle=settle, on_commit=scheduler.wake)
+        except StoreError:
+            scheduler.close()
+            logs.close()
+            raise
         scheduler.store = store
-        return cls(store, scheduler, templates, clock)
+        return cls(store, logs, scheduler, templates, clock)
 
     def on_start(self) -> None:
         """Make what a new farm needs, give every worker a fresh lease, and begin to watch leases."""
@@ -77,9 +86,10 @@ class Farm:
                 await self._sweeper
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases."""
         self.scheduler.close()
         self.store.close()
+        self.logs.close()
 
     def bootstrap(self) -> None:
         """Create the farm, its queue, fleet and storage profile when there are none."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import inspect
 import json
 import logging
 import os
@@ -17,25 +16,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Protocol
 
 import uvicorn
-from shotput import local_farm
+from shotput import ObjectStore, local_farm
 from shotput.errors import ObjectStoreError
 
 from shotput_farm import __version__
 from shotput_farm.app import Application
-from shotput_farm.credentials import CredentialStore, ObjectKeys, write_private
-from shotput_farm.store.database import StoreError
-from shotput_farm.store.logs import LogStore
+from shotput_farm.credentials import CredentialStore, write_private
+from shotput_farm.farm import BUCKET, Farm
+from shotput_farm.logfile import log_to
+from shotput_farm.store import faults
 from shotput_farm.supervisor import Supervisor
 
 REGION = "us-west-2"
-BUCKET = "shotput-local"
 
 STOPPED = 0
 FAILED = 1
@@ -69,40 +66,7 @@ class StartError(Exception):
         self.code = code
 
 
-class ObjectStore(ObjectKeys, Protocol):
-    """What the process needs of the native object store."""
-
-    @property
-    def endpoint(self) -> str:
-        """Its address, once started."""
-
-    def start(self) -> None:
-        """Begin to serve."""
-
-    def close(self) -> None:
-        """Stop serving."""
-
-
-OpenFarm = Callable[[Path], Any]
-OpenObjects = Callable[[str, int], ObjectStore]
-
-
-def open_farm(data_dir: Path) -> Any:
-    """Open the farm's store in its folder."""
-    from shotput_farm.farm import Farm
-
-    return Farm.open(data_dir)
-
-
-def open_objects(root: str, port: int) -> ObjectStore:
-    """Make the native object store; it serves after its ``start``."""
-    from shotput import _native
-
-    store: ObjectStore = _native.ObjectStore(root, host=_HOST, port=port)
-    return store
-
-
-def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: OpenObjects = open_objects) -> int:
+def run(settings: Settings) -> int:
     """Serve a farm until it is told to stop or has been idle for long enough; return the exit code.
 
     Raises ``StartError`` when it cannot start; then nothing is left running.
@@ -113,7 +77,7 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         lock = _lock(folder)
         cleanup.callback(lock.release)
         # What a killed farm left behind would otherwise be taken for this one.
-        for name in (local_farm.STATE_FILE, local_farm.STOP_FILE):
+        for name in (local_farm.STATE_FILE, local_farm.STOP_FILE, local_farm.REPLACE_FILE):
             (folder / name).unlink(missing_ok=True)
         cleanup.enter_context(_logging(folder / "logs" / "farm.log"))
         ports = _Ports(folder / _PORTS_FILE)
@@ -121,15 +85,12 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
         cleanup.callback(sock.close)
         try:
             credentials = CredentialStore(folder / local_farm.KEYS_FILE, bucket=BUCKET)
-            logs = LogStore(folder / "logs.sqlite3")
-            cleanup.callback(logs.close)
-            farm = open_farm(folder)
-        except (ValueError, StoreError) as error:
+        except ValueError as error:
             raise StartError(str(error)) from error
+        farm = Farm.open(folder)
         cleanup.callback(farm.close)
         farm.credentials = credentials
-        farm.logs = logs
-        objects = _start_objects(folder / "objects", ports, open_objects)
+        objects = _start_objects(folder / "objects", ports)
         cleanup.callback(objects.close)
         credentials.attach(objects)
         ports.write({"api": sock.getsockname()[1], "objects": int(objects.endpoint.rsplit(":", 1)[1])})
@@ -142,7 +103,7 @@ def run(settings: Settings, *, open_farm: OpenFarm = open_farm, open_objects: Op
 class _Server:
     """One run of the farm on an event loop."""
 
-    def __init__(self, settings: Settings, farm: Any, sock: socket.socket, objects: ObjectStore) -> None:
+    def __init__(self, settings: Settings, farm: Farm, sock: socket.socket, objects: ObjectStore) -> None:
         self._settings = settings
         self._folder = settings.data_dir
         self._farm = farm
@@ -152,7 +113,7 @@ class _Server:
         self._supervisor: Supervisor | None = None
 
     async def serve(self) -> None:
-        await _maybe_async(self._farm.on_start)
+        self._farm.on_start()
         log_file = self._folder / "logs" / "farm.log"
         app = Application(self._farm, log_file=log_file)
         server = Uvicorn(uvicorn_config(app))
@@ -178,8 +139,7 @@ class _Server:
                     await self._supervisor.stop()
                 app.stop()
                 server.should_exit = True
-                if hasattr(self._farm, "on_stop"):
-                    await _maybe_async(self._farm.on_stop)
+                await self._farm.on_stop()
                 for task in tasks[1:]:
                     task.cancel()
                 results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -202,15 +162,14 @@ class _Server:
             "region": REGION,
             "access_key_id": root.access_key_id,
             "secret_access_key": root.secret_access_key,
-            "monitor_url": f"http://localhost:{port}/",
             **self._farm.defaults(),
         }
         write_private(self._folder / local_farm.STATE_FILE, json.dumps(document, indent=1))
         _LOGGER.info("Farm serves at http://localhost:%s, objects at %s", port, self._objects.endpoint)
 
     async def _watch(self, app: Application) -> None:
-        """End the farm when a stop file appears or when there was nothing to do for long enough."""
-        stop_file = self._folder / local_farm.STOP_FILE
+        """End the farm when it is asked to, or when there was nothing to do for long enough."""
+        stop_file, replace_file = (self._folder / name for name in (local_farm.STOP_FILE, local_farm.REPLACE_FILE))
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             if stop_file.exists():
@@ -218,6 +177,13 @@ class _Server:
                 _LOGGER.info("Stop: asked to")
                 self._stop.set()
                 return
+            if replace_file.exists():
+                if self._farm.is_idle():
+                    _LOGGER.info("Stop: a newer Shotput takes over")
+                    self._stop.set()
+                    return
+                # Its end is the answer: the newer one works with this farm until the jobs of this one are done.
+                replace_file.unlink(missing_ok=True)
             if not self._settings.idle_timeout:
                 continue
             now = time.monotonic()
@@ -343,10 +309,10 @@ def listen(port: int) -> socket.socket:
     return sock
 
 
-def _start_objects(root: Path, ports: _Ports, open_objects: OpenObjects) -> ObjectStore:
+def _start_objects(root: Path, ports: _Ports) -> ObjectStore:
     last = ports.last("objects")
     if last:
-        store = open_objects(str(root), last)
+        store = ObjectStore(root, host=_HOST, port=last)
         try:
             store.start()
         except (ObjectStoreError, OSError) as error:
@@ -354,7 +320,7 @@ def _start_objects(root: Path, ports: _Ports, open_objects: OpenObjects) -> Obje
             store.close()
         else:
             return store
-    store = open_objects(str(root), 0)
+    store = ObjectStore(root, host=_HOST)
     try:
         store.start()
     except (ObjectStoreError, OSError) as error:
@@ -364,11 +330,7 @@ def _start_objects(root: Path, ports: _Ports, open_objects: OpenObjects) -> Obje
 
 @contextlib.contextmanager
 def _logging(path: Path) -> Iterator[None]:
-    handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    handler = log_to(path)
     try:
         yield
     except StartError as error:
@@ -376,9 +338,12 @@ def _logging(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         _LOGGER.exception("The farm failed")
-        raise StartError(f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where.") from error
+        reason = faults.describe(error)
+        raise StartError(
+            reason or f"The farm failed ({type(error).__name__}: {error}). Its log {path} says where."
+        ) from error
     finally:
-        root.removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
         handler.close()
 
 
@@ -401,9 +366,3 @@ def _stop_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-async def _maybe_async(function: Callable[[], Any]) -> None:
-    result = function()
-    if inspect.isawaitable(result):
-        await result

@@ -24,6 +24,7 @@ from shotput_farm.protocol.errors import Conflict, ResourceNotFound
 from shotput_farm.store import Store, Transaction, jobs, records, tasks, workers
 from shotput_farm.store import sessions as session_rows
 from shotput_farm.store.database import EVERY_WORKER
+from shotput_farm.store.logs import LogStore
 from shotput_farm.template import Templates
 
 UPDATE_INTERVAL_SECONDS: Final = 5
@@ -45,9 +46,10 @@ class _Known:
 class Scheduler:
     """Serves the workers of one farm. ``exchange`` belongs to the event loop that ``attach`` was called with."""
 
-    def __init__(self, templates: Templates) -> None:
+    def __init__(self, templates: Templates, logs: LogStore) -> None:
         self.store: Store  # set by the farm, whose store needs this object's wake first
         self._templates = templates
+        self._logs = logs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="shotput-schedule")
         self._held: dict[str, set[asyncio.Event]] = {}
@@ -221,11 +223,13 @@ class Scheduler:
     def _open_session(self, tx: Transaction, worker: sqlite3.Row, step: sqlite3.Row, bid: Bid) -> int:
         job = records.by_seq(tx.db, "job", bid.job)
         jobs.take_turn(tx.db, bid.job)
+        session_id = f"session-{uuid.uuid4().hex}"
+        sessions.begin_log(self._logs, job["farm_id"], job["queue_id"], session_id)
         session_seq = records.insert(
             tx.db,
             "session",
             {
-                "session_id": f"session-{uuid.uuid4().hex}",
+                "session_id": session_id,
                 "farm_id": job["farm_id"],
                 "queue_id": job["queue_id"],
                 "job_seq": bid.job,
@@ -271,7 +275,7 @@ class Scheduler:
                 "queueId": session["queue_id"],
                 "jobId": session["job_id"],
                 "sessionActions": self.definitions(db, session_id, actions),
-                "logConfiguration": log_configuration(session["farm_id"], session["queue_id"], session_id),
+                "logConfiguration": sessions.log_configuration(session["farm_id"], session["queue_id"], session_id),
             }
             ids = [sessions.action_id(session_id, a["number"]) for a in actions if a["status"] == "CANCELING"]
             if ids:
@@ -317,6 +321,8 @@ class Scheduler:
 
 def give_up_silent(tx: Transaction, on_the_line: set[str]) -> list[str]:
     """Set workers NOT_RESPONDING that were not heard of for a lease, and let their tasks wait again."""
+    # A clock that was set back must not give those a longer lease that are heard of no more.
+    workers.not_in_future(tx.db, tx.now)
     given_up = []
     for worker in workers.silent(tx.db, tx.now - int(LEASE_SECONDS * 1000), WORKER_REPORTING):
         if worker["worker_id"] in on_the_line:
@@ -333,12 +339,6 @@ def end_sessions(tx: Transaction, worker_id: str) -> None:
     """End all sessions of a worker that cannot be going on with them."""
     for session in session_rows.open_on_worker(tx.db, worker_id):
         sessions.lose(tx, session)
-
-
-def log_configuration(farm_id: str, queue_id: str, session_id: str) -> dict[str, Any]:
-    """Return where a session's log goes."""
-    options = {"logGroupName": f"/aws/deadline/{farm_id}/{queue_id}", "logStreamName": session_id}
-    return {"logDriver": "awslogs", "options": options, "parameters": {"interval": "1"}}
 
 
 def _seat(tx: Transaction, session: sqlite3.Row) -> Seat:

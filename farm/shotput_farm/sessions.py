@@ -8,6 +8,7 @@ is decided in ``lifecycle``; which tasks a session gets is decided in ``schedule
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from shotput_farm.lifecycle import ACTION, ACTION_RESULTS, IN_FLIGHT, SESSION, T
 from shotput_farm.store import records, tasks
 from shotput_farm.store import sessions as rows
 from shotput_farm.store.database import EVERY_WORKER, Transaction
+from shotput_farm.store.logs import LogStore
+
+_LOG = logging.getLogger(__name__)
 
 _CLOSING = "UPDATE_IN_PROGRESS"
 # A moving average follows a step whose frames grow heavier, and one odd frame does not turn it round.
@@ -49,6 +53,22 @@ def session_of(action_id: str) -> tuple[str, int]:
 def action_id(session_id: str, number: int) -> str:
     """Return the id of a session's action."""
     return f"sessionaction-{session_id[8:]}-{number}"
+
+
+def begin_log(logs: LogStore, farm_id: str, queue_id: str, session_id: str) -> None:
+    """Make the log of a session, or of a worker. To be called before that is committed, so that none is without."""
+    options = log_configuration(farm_id, queue_id, session_id)["options"]
+    try:
+        logs.create_stream(options["logGroupName"], options["logStreamName"])
+    except sqlite3.Error as error:
+        # A damaged log costs the log, not the job.
+        _LOG.error("There is no log for %s (%s).", session_id, error)
+
+
+def log_configuration(farm_id: str, queue_id: str, session_id: str) -> dict[str, Any]:
+    """Return where a session's log goes."""
+    options = {"logGroupName": f"/aws/deadline/{farm_id}/{queue_id}", "logStreamName": session_id}
+    return {"logDriver": "awslogs", "options": options, "parameters": {"interval": "1"}}
 
 
 def apply_reports(tx: Transaction, worker_id: str, reports: Mapping[str, Mapping[str, Any]]) -> None:
@@ -260,10 +280,12 @@ def _end_tasks(
                 retries += 1
         else:
             events = settle_event(status, target)
+            if target == "PENDING":
+                failures = 0  # asked for anew: it has all its retries again
         change = _change(row, events[0], started_at=started, ended_at=end, failures=failures)
         for event in events[1:]:
             change["to"] = TASK.next(change["to"], event)
-            change.update(failures=0, clear_times=True)
+            change["clear_times"] = True
         if change["to"] == "READY":
             change["clear_times"] = True
         change["clear_target"] = True

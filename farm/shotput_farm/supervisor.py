@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+
+from shotput.task_environment import inherited
 
 _LOGGER = logging.getLogger("shotput_farm.supervisor")
 
@@ -33,12 +36,14 @@ class Supervisor:
         output: Path,
         *,
         clock: Callable[[], float] = time.monotonic,
-        first_pause: float = _FIRST_PAUSE,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        stop_seconds: float = _STOP_SECONDS,
     ) -> None:
         self._command = list(command)
         self._output = output
         self._clock = clock
-        self._first_pause = first_pause
+        self._sleep = sleep
+        self._stop_seconds = stop_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
         self.starts = 0
@@ -51,7 +56,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Keep the child running until ``stop``."""
-        pause = self._first_pause
+        pause = _FIRST_PAUSE
         while not self._stopping:
             started = self._clock()
             try:
@@ -63,12 +68,12 @@ class Supervisor:
                     return
                 _LOGGER.warning("The worker ended with code %s; its last words are in %s", code, self._output)
             if self._clock() - started >= _HEALTHY_AFTER:
-                pause = self._first_pause
-            await asyncio.sleep(pause)
+                pause = _FIRST_PAUSE
+            await self._sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def stop(self) -> None:
-        """Ask the child to end, and end it when it does not within 12 s."""
+        """Ask the child to end, and end it when it does not within ``stop_seconds``."""
         self._stopping = True
         process = self._process
         if process is None or process.returncode is not None:
@@ -78,16 +83,21 @@ class Supervisor:
         if sys.platform != "win32":
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), self._stop_seconds)
         except TimeoutError:
-            _LOGGER.warning("The worker did not end within %.0f s and is killed", _STOP_SECONDS)
+            _LOGGER.warning("The worker did not end within %g s and is killed", self._stop_seconds)
             process.kill()
             await process.wait()
 
     async def _run_once(self) -> int:
         with self._output.open("wb") as stream:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT
+                *self._command,
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                # Once more, for a farm that was started by hand.
+                env=inherited(os.environ),
             )
         self.starts += 1
         _LOGGER.info("The worker runs as process %s", self._process.pid)

@@ -7,8 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shotput_farm.scheduler import log_configuration
-from shotput_farm.sessions import action_id
+from shotput_farm.sessions import action_id, log_configuration
 from shotput_farm.store import jobs, records
 from shotput_farm.store import sessions as session_rows
 from shotput_farm.template import task_id

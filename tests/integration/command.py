@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = [sys.executable, "-c", "from shotput.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from shotput.cli import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Command:
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """The command, running. In a session of its own, so that a signal to it reaches nothing else."""
         return subprocess.Popen(
-            [*_PROGRAM, *map(str, arguments)],
+            [*PROGRAM, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

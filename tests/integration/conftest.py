@@ -135,13 +135,9 @@ class FarmUnderTest:
         for session in self.sessions(job_id):
             token: dict[str, str] = {}
             while True:
-                try:
-                    page = client.get_log_events(
-                        logGroupName=group, logStreamName=session["sessionId"], startFromHead=True, **token
-                    )
-                except client.exceptions.ResourceNotFoundException:
-                    # A session that got no action has no log: a stream begins with its first line.
-                    break
+                page = client.get_log_events(
+                    logGroupName=group, logStreamName=session["sessionId"], startFromHead=True, **token
+                )
                 lines += [event["message"] for event in page["events"]]
                 if page["nextForwardToken"] == token.get("nextToken"):
                     break
@@ -196,8 +192,8 @@ def make_farm(tmp_path: Path) -> Iterator[Callable[..., FarmUnderTest]]:
         pytest.skip("counts processes through /proc")
     farms: list[FarmUnderTest] = []
 
-    def make(environment: dict[str, str] | None = None) -> FarmUnderTest:
-        farms.append(FarmUnderTest(tmp_path / f"farm-{len(farms)}"))
+    def make(environment: dict[str, str] | None = None, *, folder: Path = tmp_path) -> FarmUnderTest:
+        farms.append(FarmUnderTest(folder / f"farm-{len(farms)}"))
         return farms[-1].start(environment)
 
     yield make

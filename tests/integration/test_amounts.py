@@ -49,8 +49,13 @@ def test_a_step_that_names_no_cores_has_the_machine_for_itself(make_farm: Callab
         assert not [span for span in spans(farm, small) if span[0] < end and start < span[1]]
 
 
-def test_a_step_that_no_worker_can_run_says_so(make_farm: Callable[..., Any], templates: Any) -> None:
+def test_a_step_that_no_worker_can_run_waits_and_is_in_nobodys_way(
+    make_farm: Callable[..., Any], templates: Any
+) -> None:
     farm = make_farm({"SHOTPUT_WORKER_VCPU": "2"})
-    job_id = farm.submit(templates.job("big", templates.step("Work", templates.script("print(1)"), vcpu=64)))
-    farm.wait(lambda: farm.job(job_id)["taskRunStatus"] in ("NOT_COMPATIBLE", "READY"), "the job has a status")
-    assert farm.job(job_id)["taskRunStatusCounts"].get("SUCCEEDED", 0) == 0
+    run = templates.script("print(1)")
+    big = farm.submit(templates.job("big", templates.step("Work", run, vcpu=64)), priority=90)
+    small = farm.submit(templates.job("small", templates.step("Work", run)), priority=10)
+    assert farm.wait_job(small)["taskRunStatus"] == "SUCCEEDED", farm.output()
+    assert farm.job(big)["taskRunStatus"] == "READY"
+    assert farm.sessions(big) == []

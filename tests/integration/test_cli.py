@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import stat
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.command import Command, bundle, runner, writer
+from integration.command import PROGRAM, Command, bundle, runner, writer
 from shotput import local_farm
 
 NOBODY = "job-" + "0" * 32
@@ -154,7 +156,7 @@ def test_every_broken_rule_is_listed_with_its_place(shotput: Command, tmp_path: 
     step["parameterSpace"]["taskParameterDefinitions"][0]["range"] = "1-"
     action = {"command": "{{Param.Nope}}"}
     document["steps"].append({"name": "Unknown", "script": {"actions": {"onRun": action}}})
-    folder = bundle(tmp_path / "broken", document)
+    folder = bundle(tmp_path / "broken", document, {"OutputDir": str(tmp_path / "out")})
     said = (
         f"{folder / 'template.yaml'} has 4 errors:\n"
         "  steps[0] -> name: exceeds 64 characters.\n"
@@ -184,7 +186,7 @@ def test_every_broken_rule_is_listed_with_its_place(shotput: Command, tmp_path: 
             lambda path: path.mkdir(),
             "{path} has neither template.yaml nor template.json; a job bundle has exactly one of them.",
         ),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "{path} is not a template: it is not UTF-8 text."),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "{path} is not UTF-8 text."),
     ],
     ids=["missing", "empty folder", "not text"],
 )
@@ -192,6 +194,69 @@ def test_what_is_no_template(shotput: Command, tmp_path: Path, make: Callable[[P
     path = tmp_path / "thing"
     make(path)
     assert shotput.refused("check", path, code=3) == said.format(path=path)
+
+
+def test_every_mistake_of_a_bundle_is_listed_without_a_farm(alone: Command, tmp_path: Path) -> None:
+    document = writer("Wrong")
+    document["parameterDefinitions"] += [
+        {"name": "Take", "type": "INT"},
+        {"name": "Size", "type": "INT", "minValue": 1, "default": 2},
+        {"name": "Map", "type": "PATH", "default": ""},
+    ]
+    folder = bundle(tmp_path / "bundle", document)
+    listed = [
+        {"name": "OutputDir", "value": str(tmp_path / "out")},
+        {"name": "Nope", "value": 3},
+        {"name": "Text", "value": 3},
+        {"name": "Size", "value": 0},
+        {"name": "Map", "value": "../map.png"},
+        {"name": "deadline:priority", "value": 1000},
+        {"name": "deadline:color", "value": 1},
+        {"name": "Size"},
+    ]
+    (folder / "parameter_values.yaml").write_text(json.dumps({"parameterValues": listed}))
+    inputs = {"filenames": ["in.png", "../../out.png", 4], "directories": "maps"}
+    (folder / "asset_references.yaml").write_text(json.dumps({"assetReferences": {"inputs": inputs, "outputs": []}}))
+    (folder / "link").symlink_to("/etc/passwd")
+    out = "it leads outside of the job bundle; write it as an absolute path"
+    wrong = [
+        ("parameterValues[1] -> value", "the template has no parameter Nope; it would have to be one of the queue's "
+         "environments"),
+        ("parameterValues[2] -> value", "Text cannot be 3: it must be text; put it between quotes"),
+        ("parameterValues[3] -> value", "Size cannot be 0: it must be at least 1"),
+        ("parameterValues[4] -> value", f'Map cannot be "../map.png": {out}'),
+        ("parameterValues[5] -> value", "deadline:priority cannot be 1000: it must be at most 100"),
+        ("parameterValues[6] -> value", "deadline:color is no setting of a job; there are deadline:priority, "
+         "deadline:targetTaskRunStatus, deadline:maxFailedTasksCount, deadline:maxRetriesPerTask, "
+         "deadline:maxWorkerCount"),
+        ("parameterValues[7]", 'must be {"name": ..., "value": ...}, and is {"name": "Size"}'),
+        ("Take", "the parameter has neither a value nor a default"),
+    ]  # fmt: skip
+    references = [
+        ("assetReferences -> inputs -> filenames[1]", f'"../../out.png" cannot be used: {out}'),
+        ("assetReferences -> inputs -> filenames[2]", "4 cannot be used: it must be a path"),
+        ("assetReferences -> inputs -> directories", 'must be a list of paths, and is "maps"'),
+        ("assetReferences -> outputs", "must be a mapping, and is []"),
+    ]
+    link = (
+        f"The job bundle {folder} holds the link {folder / 'link'}, which leads outside, to /etc/passwd. Put the file "
+        "itself into the bundle, or refer to it in asset_references."
+    )
+    assert alone.refused("check", folder, code=3).splitlines() == [
+        f"{folder / 'parameter_values.yaml'} has 8 errors:",
+        *(f"  {place}: {said}" for place, said in wrong),
+        f"{folder / 'asset_references.yaml'} has 4 errors:",
+        *(f"  {place}: {said}" for place, said in references),
+        f"{folder} has 1 error:",
+        f"  document: {link}",
+    ]
+    found = alone.document("check", folder, code=3)["error"]["findings"]
+    assert found == [
+        *({"document": "parameter_values.yaml", "path": place, "message": said} for place, said in wrong),
+        *({"document": "asset_references.yaml", "path": place, "message": said} for place, said in references),
+        {"document": "", "path": "", "message": link},
+    ]
+    assert not (alone.data / "farm.json").exists()
 
 
 def test_a_bundle_without_a_value_is_named(shotput: Command, tmp_path: Path) -> None:
@@ -242,7 +307,8 @@ def test_submit_wait_and_look_at_it(shotput: Command, light: Path, tmp_path: Pat
 def test_submit_then_wait_in_another_process(shotput: Command, light: Path, tmp_path: Path) -> None:
     answer = shotput.document("submit", light)
     sent = {"files": 0, "bytes": 0, "skippedFiles": 0}
-    assert answer == {"jobId": answer["jobId"], "bundle": str(light), "target": "local", "sent": sent}
+    assert answer == {"jobId": answer["jobId"], "source": str(light), "target": "local", "sent": sent}
+    assert (light / "template.yaml").is_file()
     final = shotput.document("job", "wait", answer["jobId"], "--timeout", "60")
     assert (final["jobId"], final["taskRunStatus"]) == (answer["jobId"], "SUCCEEDED")
     assert not (tmp_path / "out").exists()
@@ -264,7 +330,7 @@ def test_a_job_that_fails_and_one_that_is_canceled(shotput: Command, tmp_path: P
     )
     text = shotput("submit", failing, "--wait", code=10)
     (job_id, *_) = (word.rstrip(",") for word in text.split() if word.startswith("job-"))
-    assert text == f"FAILED Fails {job_id}, 1/1 tasks\nSee why: shotput job logs {job_id}\n"
+    assert text == f"FAILED Fails {job_id}, 0/1 tasks\nSee why: shotput job logs {job_id}\n"
     assert "no licence\n" in shotput("job", "logs", "last")
     assert shotput.document("job", "wait", job_id, code=10)["taskRunStatus"] == "FAILED"
     sleeping = bundle(tmp_path / "sleeping", runner("Sleeps", "import time; time.sleep(600)"))
@@ -320,6 +386,26 @@ def test_a_beginning_that_several_jobs_have(shotput: Command, light: Path) -> No
             2,
             "Invalid value for '--priority': Input should be less than or equal to 100. See `shotput submit --help`.",
         ),
+        (
+            ["submit", "x", "--name", ""],
+            2,
+            "Invalid value for '--name': '' is no name of a job; give one line of 1 to 128 characters without spaces "
+            "around it and without double braces. See `shotput submit --help`.",
+        ),
+        (
+            ["submit", "x", "--name", "a\nb"],
+            2,
+            "Invalid value for '--name': 'a\\nb' is no name of a job; give one line of 1 to 128 characters without "
+            "spaces around it and without double braces. See `shotput submit --help`.",
+        ),
+        (
+            ["submit", "x", "--name", "n" * 129],
+            2,
+            f"Invalid value for '--name': '{'n' * 129}' is no name of a job; give one line of 1 to 128 characters "
+            "without spaces around it and without double braces. See `shotput submit --help`.",
+        ),
+        (["submit", "n" * 300], 3, f"{'n' * 300} does not exist; name a scene file or a job bundle's folder."),
+        (["check", "n" * 300], 3, f"Cannot read {'n' * 300}: File name too long."),
         (["submit", "nowhere"], 3, "nowhere does not exist; name a scene file or a job bundle's folder."),
         (
             ["export", "scene.foo", "-o", "b"],
@@ -362,30 +448,76 @@ def test_missing_inputs_are_listed_and_may_be_left_out(shotput: Command, tmp_pat
     assert shotput.document("submit", folder, "--ignore-missing", "--wait")["taskRunStatus"] == "SUCCEEDED"
 
 
-def test_an_interrupt_ends_the_wait_and_not_the_job(shotput: Command, tmp_path: Path) -> None:
-    marker = tmp_path / "runs"
-    code = f"import pathlib, time; pathlib.Path({str(marker)!r}).touch(); time.sleep(600)"
-    job_id = shotput.document("submit", bundle(tmp_path / "bundle", runner("Waits", code)))["jobId"]
-    until(marker.exists)
-    for extra, out, err in (
-        ([], "", f"Canceled.\nLog: {shotput.log}\n"),
-        (
-            ["--json"],
-            {"message": "Canceled.", "kind": "CANCELED", "exitCode": 130, "log": str(shotput.log)},
-            "",
-        ),
-    ):
-        before = shotput.log.stat().st_size
-        process = shotput.start("job", "wait", job_id, *extra)
-        until(lambda size=before: shotput.log.stat().st_size > size)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"])
+@pytest.mark.parametrize("verb", ["submit", "wait"])
+def test_a_signal_ends_the_wait_and_not_the_job(
+    shotput: Command, tmp_path: Path, verb: str, number: signal.Signals, code: int
+) -> None:
+    for extra in ([], ["--json"]):
+        work = tmp_path / f"job{len(extra)}"
+        work.mkdir()
+        marker = work / "runs"
+        program = f"import pathlib, time; pathlib.Path({str(marker)!r}).touch(); time.sleep(600)"
+        folder = bundle(work / "bundle", runner("Waits", program))
+        if verb == "submit":
+            process = shotput.start("submit", folder, "--wait", *extra)
+            until(marker.exists)
+        else:
+            shotput("submit", folder)
+            until(marker.exists)
+            before = shotput.log.stat().st_size
+            process = shotput.start("job", "wait", "last", *extra)
+            until(lambda size=before: shotput.log.stat().st_size > size)
+            # From the first line of its log to the wait is a look at the farm.
+            time.sleep(1)
+        job_id = shotput.document("job", "show", "last")["jobId"]
+        process.send_signal(number)
         answer = shotput.end(process, 20)
-        said = json.loads(answer.out)["error"] if extra else answer.out
-        assert (answer.code, said, answer.err) == (130, out, err)
-    assert shotput.document("job", "show", job_id)["taskRunStatus"] == "RUNNING"
+        message = f"Canceled. The job goes on: shotput job wait {job_id}"
+        if extra:
+            kind = {130: "CANCELED", 143: "TERMINATED"}[code]
+            error = {"message": message, "kind": kind, "exitCode": code, "log": str(shotput.log)}
+            assert (answer.code, answer.err, json.loads(answer.out)) == (code, "", {"error": error, "jobId": job_id})
+        else:
+            assert (answer.code, answer.out, answer.err) == (code, "", f"{message}\nLog: {shotput.log}\n")
+        assert shotput.document("job", "show", job_id)["taskRunStatus"] == "RUNNING"
+        shotput("job", "cancel", job_id)
+        shotput("job", "wait", job_id, code=11)
+
+
+def test_a_failure_after_the_submission_names_the_job(shotput: Command, tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "bundle", runner("Long", "import time; time.sleep(600)"))
+    job_id = shotput.document("submit", folder)["jobId"]
+    document = shotput.document("job", "wait", job_id, "--timeout", "0", code=14)
+    assert (document["jobId"], document["error"]["kind"]) == (job_id, "TIMED_OUT")
     shotput("job", "cancel", job_id)
-    shotput("job", "wait", job_id, code=11)
+
+
+def test_no_value_of_a_parameter_is_in_the_log(shotput: Command, light: Path) -> None:
+    shotput("submit", light, "-p", "Text=hunter two", "--parameter=Text=hunter three")
+    lines = [line for line in shotput.log.read_text().splitlines() if f"submit {light}" in line]
+    assert lines[-1].endswith(f": submit {light} -p Text=… --parameter=…")
+    assert "hunter" not in shotput.log.read_text()
+
+
+def test_no_bar_stands_above_an_error(shotput: Command, tmp_path: Path) -> None:
+    document = writer("No value")
+    document["parameterDefinitions"].append({"name": "Take", "type": "INT"})
+    folder = bundle(tmp_path / "bundle", document, {"OutputDir": str(tmp_path / "out")})
+    master, terminal = pty.openpty()
+    with os.fdopen(terminal, "wb") as stream:
+        process = subprocess.Popen(
+            [*PROGRAM, "submit", str(folder)], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            env={**shotput.variables(), "TERM": "xterm", "COLUMNS": "300"}, cwd=shotput.work,
+        )  # fmt: skip
+    said = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 65536):
+            said += part
+    os.close(master)
+    assert process.wait(60) == 3
+    assert b"These job parameters have neither a value nor a default: Take." in said
+    assert (b"Hashing" in said, b"Upload" in said, b"%" in said) == (False, False, False)
 
 
 def test_an_interrupted_submission_leaves_no_job_and_no_half_object(alone: Command, tmp_path: Path) -> None:
@@ -401,9 +533,9 @@ def test_an_interrupted_submission_leaves_no_job_and_no_half_object(alone: Comma
     objects = alone.data / "objects" / "buckets"
     process = alone.start("submit", folder)
     until(lambda: [path for path in objects.rglob("*") if path.is_file()])
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     answer = alone.end(process, 30)
-    assert (answer.code, answer.out, answer.err) == (130, "", f"Canceled.\nLog: {alone.log}\n")
+    assert (answer.code, answer.out, answer.err) == (143, "", f"Canceled.\nLog: {alone.log}\n")
     assert alone.document("job", "list") == {"jobs": []}
     until(lambda: not list((alone.data / "objects" / "temporary").iterdir()), 10)
     whole = [path for path in objects.rglob("*") if path.is_file()]

@@ -103,9 +103,14 @@ def test_submit_logs_and_outputs(command: Command, farm: Any, templates: Any, tm
     assert farm.wait_job(job_id)["taskRunStatus"] == "SUCCEEDED", farm.output() + farm.log(job_id)
     assert job_id in command.run("job", "list")
     assert "SUCCEEDED" in command.run("job", "get", "--job-id", job_id)
-    # The command shows the newest session; which of the two tasks ran in it is the scheduler's choice.
-    shown = command.run("job", "logs", "--job-id", job_id)
-    assert "rendering 1" in shown or "rendering 2" in shown
+    shown = [
+        event["message"]
+        for session in farm.sessions(job_id)
+        for event in json.loads(
+            command.run("job", "logs", "--job-id", job_id, "--session-id", session["sessionId"], "--output", "json")
+        )["events"]
+    ]
+    assert sorted(line for line in shown if line.startswith("rendering")) == ["rendering 1", "rendering 2"]
     command.run("job", "download-output", "--job-id", job_id, "--yes")
     renders = tmp_path / "project" / "renders"
     assert {path.name: path.read_text() for path in renders.iterdir()} == {"1.txt": "the scene", "2.txt": "the scene"}

@@ -6,7 +6,6 @@ import http.client
 import json
 import logging
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -284,15 +283,25 @@ def test_held_requests_are_answered_when_the_farm_stops(server: Any, client_of: 
     assert response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
 
 
-def test_an_activity_is_what_people_do_and_not_what_workers_do(server: Any, client_of: Any) -> None:
+def test_the_farms_own_worker_is_no_activity_and_everybody_else_is(server: Any, client_of: Any) -> None:
     key = server.farm.credentials.mint(
         "fleet-worker", principal=WORKER_ID, farm_id=FARM_ID, fleet_id=FLEET_ID, worker_id=WORKER_ID
     )
-    server.app.last_activity = 0.0
-    client_of(server, key).call("UpdateWorkerSchedule", **WORKER)
-    assert server.app.last_activity == 0.0
-    server.boto("deadline").get_farm(farmId=FARM_ID)
-    assert time.monotonic() - server.app.last_activity < 60
+    group = {"logGroupName": f"/aws/deadline/{FARM_ID}/{FLEET_ID}", "logStreamName": WORKER_ID}
+
+    def active(call: Any, **params: Any) -> bool:
+        server.app.last_activity = 0.0
+        call(**params)
+        return bool(server.app.last_activity > 0.0)
+
+    own = client_of(server, key)
+    assert not active(lambda: own.call("UpdateWorkerSchedule", hold=0.01, **WORKER))
+    assert not active(lambda: own.put_log_events(*group.values(), [{"timestamp": 1, "message": "x"}]))
+    # The official agent asks without holding the line.
+    assert active(server.boto("deadline", key).update_worker_schedule, **WORKER)
+    assert active(server.boto("deadline").get_farm, farmId=FARM_ID)
+    assert active(server.boto("logs").get_log_events, **group)
+    assert active(server.boto("sts").get_caller_identity)
 
 
 def test_a_connection_that_ends_in_the_middle_of_a_body_harms_nothing(server: Any) -> None:

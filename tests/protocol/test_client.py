@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -98,21 +99,35 @@ def test_a_farm_that_comes_back_is_found_again(server: Any, serve: Any, client_o
     assert request.params["displayName"] == "two"
 
 
-def test_a_retry_repeats_the_client_token(monkeypatch: pytest.MonkeyPatch, client_of: Any, server: Any) -> None:
-    client = client_of(server, sleep=lambda _: None)
-    exchange = client._exchange
-    calls = 0
+def test_a_retry_repeats_the_client_token(server: Any) -> None:
+    def pass_on(line: socket.socket) -> None:
+        """Lose the answer to the first request, and pass on that to the second."""
+        for lost in (True, False):
+            caller, _ = line.accept()
+            with caller, socket.create_connection(("127.0.0.1", server.port)) as farm:
+                asking = threading.Thread(target=copy, args=(caller, farm))
+                asking.start()
+                if lost:
+                    assert farm.recv(1)
+                    caller.shutdown(socket.SHUT_RDWR)
+                else:
+                    copy(farm, caller)
+                asking.join()
 
-    def lossy(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        reply = exchange(*arguments)
-        if calls == 1:
-            raise ConnectionResetError("the answer was lost")
-        return reply
+    def copy(source: socket.socket, to: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
 
-    monkeypatch.setattr(client, "_exchange", lossy)
-    client.call("CreateFarm", displayName="x")
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        passing = threading.Thread(target=pass_on, args=(line,))
+        passing.start()
+        url = f"http://127.0.0.1:{line.getsockname()[1]}"
+        client = FarmClient(url, server.farm.credentials.root, attempts=2, sleep=lambda _: None)
+        assert client.call("CreateFarm", displayName="x") == {"farmId": FARM_ID}
+        client.close()
+        passing.join()
     first, second = server.farm.seen
     assert first.client_token == second.client_token
 

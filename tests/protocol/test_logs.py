@@ -95,7 +95,7 @@ def test_a_stream_that_nobody_wrote_to_is_not_found(server: Any) -> None:
     assert refused(server.boto("logs").get_log_events, **WHERE) == {
         "Code": "ResourceNotFoundException",
         "Message": f"There is no log stream {STREAM} in the log group {GROUP}. "
-        "It begins with the first line that a worker writes to it.",
+        "Look at the names; a stream is made with its session or worker.",
     }
 
 
@@ -122,7 +122,11 @@ def test_groups_and_streams_can_be_made_and_listed(server: Any) -> None:
     assert "nextToken" not in page
     latest = logs.describe_log_streams(logGroupName=GROUP, orderBy="LastEventTime", descending=True)["logStreams"]
     assert latest[0]["logStreamName"] == "session-a"
-    assert refused(logs.describe_log_streams, logGroupName="/nowhere")["Code"] == "ResourceNotFoundException"
+    assert refused(logs.describe_log_streams, logGroupName="/nowhere") == {
+        "Code": "ResourceNotFoundException",
+        "Message": "There is no log group /nowhere. Look at the name; a group is made with its first session or "
+        "worker.",
+    }
 
 
 def test_bad_requests_are_named(server: Any) -> None:

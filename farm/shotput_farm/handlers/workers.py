@@ -13,7 +13,8 @@ from shotput_farm.handlers import Request, operation
 from shotput_farm.lifecycle import WORKER, WORKER_REQUESTS
 from shotput_farm.lookup import fleet_row, pages, worker_row
 from shotput_farm.protocol.errors import Conflict, ResourceNotFound, ServiceError
-from shotput_farm.scheduler import end_sessions, log_configuration
+from shotput_farm.scheduler import end_sessions
+from shotput_farm.sessions import begin_log, log_configuration
 from shotput_farm.store import Transaction, jobs, records
 from shotput_farm.store import sessions as session_rows
 
@@ -26,6 +27,7 @@ def create_worker(farm: Farm, request: Request) -> dict[str, Any]:
     def work(tx: Transaction) -> dict[str, Any]:
         fleet_row(tx.db, params)
         worker_id = new_id("worker")
+        begin_log(farm.logs, params["farmId"], params["fleetId"], worker_id)
         records.insert(
             tx.db,
             "worker",

@@ -57,7 +57,7 @@ def answer(store: LogStore, identity: Credential, target: str, body: bytes) -> b
         return serialise.encode(served(store, params))
     except StreamNotFoundError as error_:
         raise LogsError(
-            "ResourceNotFoundException", f"{error_} It begins with the first line that a worker writes to it."
+            "ResourceNotFoundException", f"{error_} Look at the names; a stream is made with its session or worker."
         ) from error_
     except TokenError as error_:
         raise LogsError(
@@ -125,7 +125,7 @@ def _describe_streams(store: LogStore, params: dict[str, Any]) -> dict[str, Any]
     if not store.has_group(group):
         raise LogsError(
             "ResourceNotFoundException",
-            f"There is no log group {group}. It begins with the first line that a worker writes to it.",
+            f"There is no log group {group}. Look at the name; a group is made with its first session or worker.",
         )
     token = params.get("nextToken", "0")
     if not (token.isascii() and token.isdigit()):

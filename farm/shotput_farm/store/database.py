@@ -89,10 +89,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._migrate()
         except sqlite3.Error as error:
-            raise StoreError(
-                f"The farm's database {path} cannot be opened ({error}). Check that its folder is writable and its "
-                "disk not full; if the file is damaged, move it away and the farm starts with an empty one."
-            ) from error
+            raise _failure(path, "opened", error) from error
 
     def write(self, function: Callable[[Transaction], T]) -> T:
         """Run ``function`` in a transaction and return its value once it is committed.
@@ -163,13 +160,7 @@ class Store:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            self._fail(
-                batch,
-                StoreError(
-                    f"The farm's database {self.path} cannot be written ({error}). Nothing was changed; free space on "
-                    "its disk or make the file writable, then try again."
-                ),
-            )
+            self._fail(batch, _failure(self.path, "written", error))
             return
         for work in batch:
             work.done = True
@@ -211,6 +202,19 @@ class Store:
             )
         for number in range(version + 1, newest + 1):
             self._db.executescript(f"BEGIN IMMEDIATE;\n{migrations[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def is_damage(text: str) -> bool:
+    """Tell whether SQLite's words mean that a file is not, or no longer, a database of the farm."""
+    return any(word in text for word in ("malformed", "not a database", "no such table", "no such column"))
+
+
+def _failure(path: Path, done: str, error: sqlite3.Error) -> StoreError:
+    if is_damage(str(error)):
+        what_to_do = "It is damaged: move it away, and the farm starts with an empty one."
+    else:
+        what_to_do = "Nothing was changed; free space on its disk or make the file writable, then try again."
+    return StoreError(f"The farm's database {path} cannot be {done} ({error}). {what_to_do}")
 
 
 def load_migrations() -> dict[int, str]:

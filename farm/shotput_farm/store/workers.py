@@ -28,6 +28,11 @@ def silent(db: sqlite3.Connection, before: int, statuses: frozenset[str]) -> lis
     ).fetchall()
 
 
+def not_in_future(db: sqlite3.Connection, now: int) -> None:
+    """Take workers that were heard of later than now as heard of now."""
+    db.execute("UPDATE worker SET last_seen = ? WHERE last_seen > ?", (now, now))
+
+
 def renew_all(db: sqlite3.Connection, now: int) -> None:
     """Give every worker a fresh lease: while the farm was down nobody could be heard."""
-    db.execute("UPDATE worker SET last_seen = max(last_seen, ?)", (now,))
+    db.execute("UPDATE worker SET last_seen = ?", (now,))

@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from shotput import local_farm
 
+from shotput_farm.logfile import log_to
 from shotput_farm.worker import orphans
 
 LOG = logging.getLogger("shotput_farm.worker")
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if state is None:
         sys.stderr.write(f"No farm serves in {data_dir}. Start one with `shotput farm up`; it brings its worker.\n")
         return NO_FARM
-    _log_to(data_dir / "logs" / "worker.log")
+    log_to(data_dir / "logs" / "worker.log")
     lock = orphans.WorkerLock.acquire(data_dir)
     if lock is None:
         LOG.error("Another worker of %s does not end. End it, and start the farm again.", data_dir)
@@ -44,15 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             LOG.exception("The worker failed.")
             raise
     return 0
-
-
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
 
 
 def _parser() -> argparse.ArgumentParser:

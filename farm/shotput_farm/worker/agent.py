@@ -96,7 +96,7 @@ class Agent:
                     raise FarmGoneError(f"The farm of this worker is gone ({error}).") from error
                 if refused or time.monotonic() > deadline:
                     raise
-                LOG.warning("Cannot register yet: %s. Trying again.", error)
+                LOG.warning("Cannot register yet, trying again: %s", error)
                 time.sleep(0.5)
 
     def _try_register(self) -> None:
@@ -158,7 +158,7 @@ class Agent:
             self._service.update_worker("STOPPED")
             LOG.info("Stopped.")
         except (OSError, ServiceError) as error:
-            LOG.warning("Cannot leave in order: %s. The farm will find out by itself.", error)
+            LOG.warning("Cannot leave in order, the farm will find out by itself: %s", error)
             self._end_sessions(grace=0.0)
 
     def _end_sessions(self, grace: float) -> None:

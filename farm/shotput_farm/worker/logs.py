@@ -180,7 +180,7 @@ class LogShipper:
                 self._put(stream.group, stream.name, batch)
             except Exception as error:
                 # Whatever it is, the lines stay and are tried again; a session must not end because of its log.
-                LOG.warning("Cannot store %d log lines of %s: %s. Trying again.", len(batch), stream.name, error)
+                LOG.warning("Cannot store %d log lines of %s, trying again: %s", len(batch), stream.name, error)
                 return False
             stream.delivered(len(batch))
         return True

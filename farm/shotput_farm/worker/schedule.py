@@ -101,7 +101,7 @@ class Schedule:
                 if not self._farm_lives():
                     raise FarmGoneError(f"The farm of this worker is gone ({error}).") from error
                 failures += 1
-                LOG.warning("The farm did not answer: %s. Trying again.", error)
+                LOG.warning("The farm did not answer, trying again: %s", error)
                 self._pause(min(0.1 * 2**failures, 2.0))
                 hold = 0.0
                 continue
@@ -218,5 +218,5 @@ class Schedule:
             raise WorkerRefusedError(f"The farm does not know this worker: {error}") from error
         if not isinstance(error, (Throttling, Conflict)) and error.status < 500:
             raise WorkerRefusedError(f"The farm refuses this worker: {error}") from error
-        LOG.warning("The farm cannot answer now: %s. Trying again.", error)
+        LOG.warning("The farm cannot answer now, trying again: %s", error)
         time.sleep(min(max(error.retry_after or 0.0, 0.1 * 2 ** min(failures, 10)), _SLOWEST_RETRY_SECONDS))

@@ -53,7 +53,11 @@ class WorkerService:
         return worker_id
 
     def assume_fleet_role(self) -> None:
-        """Change to the worker's own keys (AssumeFleetRoleForWorker)."""
+        """Change to the worker's own keys (AssumeFleetRoleForWorker).
+
+        The farm's keys ask for them: a machine that slept for hours comes back with a worker's keys that have expired.
+        """
+        self.use_farm_keys()
         credentials = self._client.call("AssumeFleetRoleForWorker", **self._worker())["credentials"]
         self._keys = _Keys(credentials["accessKeyId"], credentials["secretAccessKey"], credentials["sessionToken"])
         self._renew_at = credentials["expiration"] - _RENEW_SECONDS

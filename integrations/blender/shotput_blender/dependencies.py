@@ -61,6 +61,8 @@ class Scan:
 
     def only_tools(self, block: Any) -> bool:
         """Whether nothing but brushes and the like uses the data block."""
+        if isinstance(block, bpy.types.Scene):  # a window shows it, and that is no use of it
+            return False
         users = self.users.get(block, set())
         return bool(users) and all(type(user).__name__ in _TOOLS for user in users)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ from typing import Any
 import bpy
 from shotput.scene import FrameRange, Output, RenderUnit, SceneDescription
 
+from .render.datapaths import output_nodes
+from .render.render import has_path_templates
+
 # Formats of single images, by Blender's names. Films are one file for all frames, which no chunk of frames can write.
 IMAGE_FORMATS = (
     "PNG", "OPEN_EXR", "OPEN_EXR_MULTILAYER", "JPEG", "JPEG2000", "TIFF", "TARGA", "TARGA_RAW", "BMP", "IRIS", "CINEON",
     "DPX", "HDR", "WEBP",
 )  # fmt: skip
+# A frame number that no path has by chance.
+_MARKER = 987654
 ENGINES = ("CYCLES", "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE", "BLENDER_WORKBENCH")
 
 
@@ -66,8 +72,7 @@ def output_location(scene: Any, unit_count: int) -> tuple[str, str]:
     Blender's factory setting, the temporary folder, would scatter frames where nobody keeps them: the folder ``render``
     beside the scene is taken instead.
     """
-    value = scene.render.filepath
-    folder, name = os.path.split(bpy.path.abspath(value))
+    folder, name = os.path.split(bpy.path.abspath(_without_templates(scene)))
     folder = os.path.normpath(folder) if folder else ""
     temporary = {
         os.path.normpath(path)
@@ -81,6 +86,41 @@ def output_location(scene: Any, unit_count: int) -> tuple[str, str]:
     if "#" not in name:
         name += "####"
     return folder, f"<layer>/{name}" if unit_count > 1 else name
+
+
+def _without_templates(scene: Any) -> str:
+    """The scene's output path with what its templates ({blend_name}, {scene_name} …) stand for; # stay.
+
+    Blender is asked for the path of a frame, because it alone knows the templates of its version.
+    """
+    value = str(scene.render.filepath)
+    if not re.search("[{}]", value) or not has_path_templates(scene):
+        return value
+    folder, name = os.path.split(value)
+    # The job has tokens for what its own parameters change.
+    for template, token in (("{camera_name}", "<camera>"), ("{scene_name}", "<scene>")):
+        name = name.replace(template, token)
+    runs = [name[found.start() : found.end()] for found in re.finditer("#+", name)]
+    before, extension = value, scene.render.use_file_extension
+    try:
+        scene.render.filepath, scene.render.use_file_extension = os.path.join(folder, name), False
+        path = str(scene.render.frame_path(frame=_MARKER))
+    finally:
+        scene.render.filepath, scene.render.use_file_extension = before, extension
+    return path.replace(str(_MARKER), runs[-1] if runs else "####")
+
+
+def compositor_folders(scene: Any) -> set[str]:
+    """The folders that the compositor's File Output nodes write to, absolute."""
+    folders = set()
+    for node, name in output_nodes(scene):
+        path = bpy.path.abspath(getattr(node, name), library=node.id_data.library)
+        # A file of many layers is named there whole.
+        is_file = name == "base_path" and node.format.file_format == "OPEN_EXR_MULTILAYER"
+        folder = os.path.dirname(path) if is_file else path
+        if folder:
+            folders.add(os.path.normpath(folder))
+    return folders
 
 
 def describe(chosen: Any | None = None) -> SceneDescription:

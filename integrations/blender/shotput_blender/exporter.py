@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,14 @@ from typing import Any
 
 import bpy
 from shotput import bundle, profile
-from shotput.errors import SceneError
+from shotput.errors import SceneError, SettingsError
+from shotput.frame_files import check_pattern, fill, parse_frames
 from shotput.scene import Dependency, RenderUnit, ScanWarning, SceneDescription
 from shotput.submitter import Submitter, SubmitterSettings, settings_with
 
 from . import description
 from .dependencies import scan_dependencies
-from .render.render import parse_frames
+from .render.render import needs_camera, tokens
 
 _RENDER = Path(__file__).parent / "render"
 # A start of Blender costs seconds, a task that is lost costs its frames: ten frames are a fair unit for both.
@@ -66,9 +68,12 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         self.profile = blender_profile or own_profile()
         self._scanned: tuple[Any, tuple[Dependency, ...], tuple[ScanWarning, ...]] | None = None
 
-    def get_settings(self) -> BlenderSettings:
-        """Settings filled from the active scene. Raises ``SceneError`` for a scene that was never saved."""
-        scene: Any = bpy.context.scene
+    def get_settings(self, scene_name: str = "") -> BlenderSettings:
+        """Settings filled from the named scene, the active one without a name.
+
+        Raises ``SceneError`` for a file that was never saved, and ``SettingsError`` for a scene that is not in it.
+        """
+        scene: Any = _scene_of(scene_name) if scene_name else bpy.context.scene
         preferences: Any = bpy.context.preferences
         if not bpy.data.filepath:
             raise SceneError("The scene was never saved, so its files have no place. Save it once, then submit.")
@@ -96,13 +101,16 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
 
     def describe(self, settings: BlenderSettings) -> SceneDescription:
         """The chosen scene with the chosen layers, scanned for what the chosen frames need."""
-        scene = self._scene(settings)
+        scene = _scene_of(settings.scene)
         described = description.describe(scene)
         units = self._units(settings, described.units)
         scene_file = settings.scene_file or described.scene_file
         key = (settings.scene, settings.frame_list, scene_file, bpy.data.filepath)
         if self._scanned is None or self._scanned[0] != key:
-            frames = parse_frames_of(settings.frame_list)
+            try:
+                frames = parse_frames(settings.frame_list)
+            except ValueError as error:
+                raise SettingsError(str(error)) from error
             table = [row.to_dict() for row in self.profile.dependencies]
             self._scanned = (key, *scan_dependencies(table, frames, scene_file))
         return dataclasses.replace(
@@ -136,16 +144,11 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         references.input_filenames |= set(settings.input_filenames)
         references.input_directories |= set(settings.input_directories)
         references.output_directories |= set(settings.output_directories)
+        references.output_directories |= description.compositor_folders(_scene_of(settings.scene))
         if settings.missing_files == "FAIL":
             references.input_filenames |= {item.path for item in scene.missing if not item.directory}
             references.input_directories |= {item.path for item in scene.missing if item.directory}
         return references
-
-    def _scene(self, settings: BlenderSettings) -> Any:
-        scene = bpy.data.scenes.get(settings.scene)
-        if scene is None:
-            raise SceneError(f"There is no scene '{settings.scene}'. There are: {', '.join(bpy.data.scenes.keys())}.")
-        return scene
 
     def _units(self, settings: BlenderSettings, units: tuple[RenderUnit, ...]) -> tuple[RenderUnit, ...]:
         if not settings.layers:
@@ -153,21 +156,36 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         known = [name for unit in units for name in unit.layers]
         unknown = [name for name in settings.layers if name not in known]
         if unknown:
-            raise SceneError(
+            raise SettingsError(
                 f"The view layer '{unknown[0]}' does not render in scene '{settings.scene}'. "
                 f"These do: {', '.join(known) or 'none'}."
             )
+        for unit in units:
+            left_out = [name for name in unit.layers if name not in settings.layers]
+            if left_out and len(left_out) < len(unit.layers):
+                raise SettingsError(
+                    f"The layers {', '.join(unit.layers)} make one picture in scene '{settings.scene}', so they render "
+                    f"together. Choose '{left_out[0]}' too, or none of them."
+                )
         return tuple(unit for unit in units if any(name in settings.layers for name in unit.layers))
 
     def _warnings(self, settings: BlenderSettings) -> tuple[ScanWarning, ...]:
-        chosen = self._scene(settings).render.image_settings.file_format
-        if chosen in description.IMAGE_FORMATS:
-            return ()
-        return (ScanWarning(f'scene "{settings.scene}"', f"Films ({chosen}) do not render in chunks; PNG is written."),)
+        warnings = []
+        chosen = _scene_of(settings.scene).render.image_settings.file_format
+        if chosen not in description.IMAGE_FORMATS:
+            text = f"Films ({chosen}) do not render in chunks; PNG is written."
+            warnings.append(ScanWarning(f'scene "{settings.scene}"', text))
+        saved, own = bpy.data.version[:2], bpy.app.version[:2]
+        if saved > own:
+            text = "Saved by Blender {}.{}, opened by {}.{}, which may not know all that is in it."
+            warnings.append(ScanWarning(os.path.basename(bpy.data.filepath), text.format(*saved, *own)))
+        return tuple(warnings)
 
     def _part(self, settings: BlenderSettings) -> bundle.HostPart:
-        scene = self._scene(settings)
+        scene = _scene_of(settings.scene)
+        _refuse_without_camera(scene, settings.camera)
         units = self._units(settings, description.render_units(scene))
+        _refuse_one_file_for_two(settings, scene, units)
         names = bundle.step_names([unit.name for unit in units])
         return bundle.HostPart(
             parameters=self._parameters(settings, scene),
@@ -180,6 +198,7 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
                 bundle.EmbeddedFile(
                     "DataPaths", "datapaths.py", (_RENDER / "datapaths.py").read_text(encoding="utf-8")
                 ),
+                bundle.frame_files_module(),
                 bundle.EmbeddedFile("Table", "table.json", self._table()),
             ),
         )
@@ -211,7 +230,8 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             "run-scripts": "{{Param.RunScripts}}",
             "has-rules": "{{Session.HasPathMappingRules}}",
             "rules": "{{Session.PathMappingRulesFile}}",
-            "modules": "{{Task.File.DataPaths}}",
+            "datapaths": "{{Task.File.DataPaths}}",
+            "frame-files": "{{Task.File.FrameFiles}}",
             "table": "{{Task.File.Table}}",
         }
         own = tuple(f"--{name}={value}" for name, value in given.items())
@@ -221,21 +241,23 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
         parameter = bundle.JobParameter
         scene_file = settings.scene_file or os.path.abspath(bpy.data.filepath)
         what, look, output, render = "What is rendered", "Look", "Output", "Worker"
-        engines = _with(description.ENGINES, settings.engine)
-        cameras = _with(("", *description.cameras(scene)), settings.camera)
+        # An add-on's engine, and an object that is no camera, are known by being the scene's own.
+        engines = _with(description.ENGINES, scene.render.engine)
+        cameras = _with(("", *description.cameras(scene)), scene.camera.name if scene.camera else "")
         return (
             parameter(
                 "BlenderFile", "PATH", scene_file, "Scene file", "The .blend that is rendered.", what,
-                "CHOOSE_INPUT_FILE", object_type="FILE", data_flow="IN",
+                "CHOOSE_INPUT_FILE", object_type="FILE", data_flow="IN", setting="scene_file",
             ),
             _choice("Scene", settings.scene, tuple(bpy.data.scenes.keys()), "Scene", "The scene in the file.", what),
             parameter(
                 "Frames", "STRING", settings.frame_list, "Frames", "Frames as ranges: 1-10, 1-9:2, 1,5,9.", what,
-                "LINE_EDIT", min_length=1,
+                "LINE_EDIT", min_length=1, setting="frame_list",
             ),
             parameter(
                 "ChunkSize", "INT", settings.chunk_size, "Frames per task",
                 "How many frames one start of Blender renders.", what, "SPIN_BOX", min_value=1,
+                setting="chunk_size",
             ),
             _choice(
                 "Camera", settings.camera, cameras, "Camera",
@@ -243,30 +265,31 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             ),
             parameter(
                 "ResolutionX", "INT", settings.resolution_x, "Width", "Pixels across, before the percentage.", look,
-                "SPIN_BOX", min_value=4, max_value=65536,
+                "SPIN_BOX", min_value=4, max_value=65536, setting="resolution_x",
             ),
             parameter(
                 "ResolutionY", "INT", settings.resolution_y, "Height", "Pixels down, before the percentage.", look,
-                "SPIN_BOX", min_value=4, max_value=65536,
+                "SPIN_BOX", min_value=4, max_value=65536, setting="resolution_y",
             ),
             parameter(
                 "ResolutionPercentage", "INT", settings.resolution_percentage, "Percentage",
                 "How much of the resolution is rendered, in percent.", look, "SPIN_BOX", min_value=1, max_value=32767,
+                setting="resolution_percentage",
             ),
             _choice("Engine", settings.engine, engines, "Engine", "The render engine.", look),
             parameter(
                 "Samples", "INT", settings.samples, "Samples",
                 "Samples per pixel. View layers with a number of their own keep it until this is changed.", look,
-                "SPIN_BOX", min_value=0, max_value=16777216,
+                "SPIN_BOX", min_value=0, max_value=16777216, setting="samples",
             ),
             parameter(
                 "OutputDir", "PATH", settings.output_path, "Output folder", "Where the frames go.", output,
-                "CHOOSE_DIRECTORY", object_type="DIRECTORY", data_flow="OUT",
+                "CHOOSE_DIRECTORY", object_type="DIRECTORY", data_flow="OUT", setting="output_path",
             ),
             parameter(
                 "OutputPattern", "STRING", settings.output_pattern, "File names",
                 "Below the output folder, without extension. #### is the frame; <layer>, <scene>, <camera> are names.",
-                output, "LINE_EDIT", min_length=1,
+                output, "LINE_EDIT", min_length=1, setting="output_pattern", rule=check_pattern,
             ),
             _choice(
                 "OutputFormat", settings.output_format, description.IMAGE_FORMATS, "Format", "The image format.", output
@@ -281,9 +304,41 @@ class BlenderSubmitter(Submitter[BlenderSettings]):
             ),
             parameter(
                 "BlenderExecutable", "STRING", settings.blender_executable, "Blender",
-                "The program that the worker starts.", render, "LINE_EDIT", min_length=1,
+                "The program that the worker starts.", render, "LINE_EDIT", min_length=1, setting="blender_executable",
             ),
         )  # fmt: skip
+
+
+def _scene_of(name: str) -> Any:
+    scene = bpy.data.scenes.get(name)
+    if scene is None:
+        raise SettingsError(f"There is no scene '{name}'. There are: {', '.join(bpy.data.scenes.keys())}.")
+    return scene
+
+
+def _refuse_without_camera(scene: Any, camera: str) -> None:
+    if camera or scene.camera or not needs_camera(scene) or any(marker.camera for marker in scene.timeline_markers):
+        return
+    found = description.cameras(scene)
+    advice = f"Make one active, or choose it: camera={found[0]}." if found else "Add one."
+    raise SceneError(f"The scene '{scene.name}' has no active camera, so nothing can be rendered. {advice}")
+
+
+def _refuse_one_file_for_two(settings: BlenderSettings, scene: Any, units: Sequence[RenderUnit]) -> None:
+    """Of two layers that write one file, the second would take the first one's picture away, and nobody would say."""
+    writers: dict[str, str] = {}
+    for unit in units:
+        try:
+            name = "/".join(fill(settings.output_pattern, 1, tokens(scene, unit.layers)))
+        except ValueError:
+            return  # said by the pattern's own rule
+        other = writers.setdefault(os.path.normcase(name), unit.name)
+        if other != unit.name:
+            advice = "Rename one of them" if "<layer>" in settings.output_pattern else "Put <layer> into the pattern"
+            raise SettingsError(
+                f"The view layers '{other}' and '{unit.name}' would write the same files with the output pattern "
+                f"'{settings.output_pattern}'. {advice}."
+            )
 
 
 def _with(choices: tuple[str, ...], value: str) -> tuple[str, ...]:
@@ -293,9 +348,12 @@ def _with(choices: tuple[str, ...], value: str) -> tuple[str, ...]:
 def _choice(
     name: str, value: str, choices: tuple[str, ...], label: str, text: str, group: str, control: str = "DROPDOWN_LIST"
 ) -> bundle.JobParameter:
+    setting = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
     if len(choices) > _MOST_CHOICES:
-        return bundle.JobParameter(name, "STRING", value, label, text, group, "LINE_EDIT")
-    return bundle.JobParameter(name, "STRING", value, label, text, group, control, choices)
+        if value not in choices:
+            raise SettingsError(f"The export setting {setting}={value} does not fit: the scene has none of that name.")
+        return bundle.JobParameter(name, "STRING", value, label, text, group, "LINE_EDIT", setting=setting)
+    return bundle.JobParameter(name, "STRING", value, label, text, group, control, choices, setting=setting)
 
 
 def render_samples(scene: Any) -> int:
@@ -316,25 +374,20 @@ def own_profile() -> profile.Profile:
     return profile.load(frozen) if frozen.is_file() else profile.find("blender")
 
 
-def parse_frames_of(expression: str) -> list[int]:
-    """The frames of an expression. Raises ``SceneError`` when it is none."""
-    try:
-        return parse_frames(expression)
-    except Exception as error:
-        raise SceneError(str(error)) from error
-
-
 def export(directory: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Writes the open scene's bundle and says what is in it, as plain data.
 
     Keys: ``bundle``, ``scene``, ``steps`` (names), ``missing`` (path and owners of each), ``warnings`` (texts) and
-    ``description`` (the whole scene description). Raises ``SceneError`` and ``BundleError``.
+    ``description`` (the whole scene description). Raises ``SettingsError``, ``SceneError``, ``TemplateError`` and
+    ``BundleError``.
     """
     submitter = BlenderSubmitter()
-    settings = settings_with(submitter.get_settings(), options or {})
-    scene = submitter.describe(settings)
+    # What is not set is as in the scene that is rendered, whichever was open.
+    settings = settings_with(submitter.get_settings(str((options or {}).get("scene", ""))), options or {})
+    # A wrong setting is told before the scan takes its time.
     template = submitter.get_job_template(settings)
     values = submitter.get_parameter_values(settings)
+    scene = submitter.describe(settings)
     folder = bundle.write_bundle(directory, template, values, submitter.get_asset_references(settings))
     return {
         "bundle": str(folder),

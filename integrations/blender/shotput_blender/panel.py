@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
-from shotput import local_farm
+from shotput import installed_farm, kept_files
 from shotput.errors import DeadlineOperationError
 from shotput.submission import SubmittedJob, submit_to_local_farm
 
@@ -53,6 +52,7 @@ class Submission:
                 launcher=farm_launcher(),
                 require_paths_exist=not ignore_missing,
                 submitter_name="shotput-blender",
+                keep_bundle=False,
             )
             last = self.job.wait(self.progress)
             if self.canceled:
@@ -65,7 +65,7 @@ class Submission:
                 job_id = self.job.job_id
                 self.error = f"The job {job_id} ended {last['taskRunStatus']}. Its log: shotput job logs {job_id}"
         except DeadlineOperationError as error:
-            self.error = str(error)
+            self.error = told(error)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
             raise
@@ -76,21 +76,24 @@ class Submission:
 CURRENT = Submission()
 
 
+def told(error: DeadlineOperationError) -> str:
+    """An error as an artist sees it: its sentence, and the log that says more."""
+    return f"{error} Log: {error.log}" if error.log else str(error)
+
+
 def farm_launcher() -> list[str] | None:
     """The command that starts the farm that the add-on brings; ``None`` where ``shotput_farm`` is installed anyway.
 
     The farm is copied to the user's data folder first. Raises ``FarmError`` when that does not work.
     """
     farm = Path(__file__).parent / "farm"
-    return local_farm.install(farm) if farm.is_dir() else None
+    return installed_farm.install(farm) if farm.is_dir() else None
 
 
 def export_for_submission(save: str, ignore_missing: bool) -> tuple[Path, dict[str, Any]]:
     """Saves the scene or a copy, and writes its bundle into the user's data folder. (folder, what the exporter
     says)."""
-    name = Path(HOST.scene_path() or "scene").stem
-    stamp = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{time.time_ns() % 1_000_000:06d}"
-    folder = local_farm.data_dir() / "bundles" / f"{stamp}-{name}"
+    folder = kept_files.bundle_folder(HOST.scene_path())
     options: dict[str, Any] = {"missing_files": "IGNORE" if ignore_missing else "FAIL"}
     if bpy.app.binary_path:
         # The job is rendered by the Blender that submitted it.
@@ -99,7 +102,9 @@ def export_for_submission(save: str, ignore_missing: bool) -> tuple[Path, dict[s
         options["blender_executable"] = os.environ["SHOTPUT_BLENDER"]
     if HOST.is_modified() or not HOST.scene_path():
         if save == "COPY":
-            options["scene_file"] = HOST.save_scene(str(folder / "scene" / f"{name}.blend"))
+            options["scene_file"] = HOST.save_scene(
+                str(folder / "scene" / f"{kept_files.file_stem(HOST.scene_path())}.blend")
+            )
         else:
             HOST.save_scene()
     return folder, exporter.export(folder, options)
@@ -118,7 +123,7 @@ class SHOTPUT_OT_export(bpy.types.Operator):
         try:
             result = exporter.export(bpy.path.abspath(self.directory))
         except DeadlineOperationError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         for item in result["missing"]:
             self.report({"WARNING"}, f"Missing: {item['path']} ({', '.join(item['owners'])})")
@@ -161,7 +166,7 @@ class SHOTPUT_OT_submit(bpy.types.Operator):
         try:
             folder, exported = export_for_submission(self.save, self.ignore_missing)
         except DeadlineOperationError as error:
-            CURRENT.error = str(error)
+            CURRENT.error = told(error)
             self.report({"ERROR"}, CURRENT.error)
             return None
         CURRENT.missing = [f"{item['path']} ({', '.join(item['owners'])})" for item in exported["missing"]]

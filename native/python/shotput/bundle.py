@@ -12,61 +12,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shotput import yamltext
+from shotput import _native, frame_files, yamltext
 from shotput.errors import BundleError
+from shotput.parameters import OF_EVERY_JOB, refuse_unfit
+from shotput.parameters import JobParameter as JobParameter
 from shotput.scene import SceneDescription, Verdict
 
 SPECIFICATION = "jobtemplate-2023-09"
-_JOB_NAME_LENGTH = 128
+JOB_NAME_LENGTH = 128
 _STEP_NAME_LENGTH = 64
 # Deadline Cloud's limit for the template of CreateJob.
 _TEMPLATE_LENGTH = 1_000_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-@dataclass(frozen=True)
-class JobParameter:
-    """A job parameter and its value in this bundle. ``None`` leaves a property out of the definition.
-
-    ``type`` is STRING, PATH, INT or FLOAT. PATH values are absolute and get no default, so that a template names no
-    machine's folders.
-    """
-
-    name: str
-    type: str
-    value: str | int | float
-    label: str
-    description: str
-    group: str = ""
-    control: str | None = None
-    allowed_values: tuple[str | int, ...] | None = None
-    min_value: int | float | None = None
-    max_value: int | float | None = None
-    min_length: int | None = None
-    object_type: str | None = None
-    data_flow: str | None = None
-
-    def definition(self) -> dict[str, Any]:
-        """The parameter as the template defines it."""
-        interface = {"control": self.control, "label": self.label, "groupLabel": self.group or None}
-        document: dict[str, Any] = {
-            "name": self.name,
-            "type": self.type,
-            "description": self.description,
-            "default": None if self.type == "PATH" else self.value,
-            "objectType": self.object_type,
-            "dataFlow": self.data_flow,
-            "allowedValues": list(self.allowed_values) if self.allowed_values else None,
-            "minValue": self.min_value,
-            "maxValue": self.max_value,
-            "minLength": self.min_length,
-            "userInterface": {key: value for key, value in interface.items() if value is not None},
-        }
-        return {key: value for key, value in document.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -76,6 +37,12 @@ class EmbeddedFile:
     name: str
     filename: str
     text: str
+
+
+def frame_files_module() -> EmbeddedFile:
+    """``shotput.frame_files`` for the render script: it makes of frames and output pattern what the export checked."""
+    text = Path(frame_files.__file__).read_text(encoding="utf-8")
+    return EmbeddedFile("FrameFiles", "frame_files.py", text)
 
 
 @dataclass(frozen=True)
@@ -134,7 +101,7 @@ def _plain(text: str) -> str:
 def job_name(text: str) -> str:
     """A name that OpenJD takes: one line, no expression, 1 to 128 characters."""
     cleaned = _plain(text)
-    return cleaned[:_JOB_NAME_LENGTH].strip() or "Untitled"
+    return cleaned[:JOB_NAME_LENGTH].strip() or "Untitled"
 
 
 def step_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -156,8 +123,9 @@ def job_template(
     """The OpenJD job template. ``host_requirements`` goes into every step as it is.
 
     Raises ``BundleError`` for a job without steps and for a text in ``part.files`` that OpenJD would take for a format
-    string.
+    string, and ``SettingsError`` for values of ``part.parameters`` that are not allowed.
     """
+    refuse_unfit(part.parameters)
     if not part.steps:
         raise BundleError(
             "The job has no step: nothing in the scene is set to render. Enable a layer and export again."
@@ -202,8 +170,9 @@ def parameter_values(
     """The values of the job's own parameters, of the service's (``deadline:priority`` …) and of the queue's.
 
     ``queue_parameters`` are definitions with a ``value`` each. Raises ``BundleError`` when a queue parameter has the
-    name of one of the job's.
+    name of one of the job's, and ``SettingsError`` for a value of ``job_values`` that is not allowed.
     """
+    refuse_unfit([replace(OF_EVERY_JOB[name], value=value) for name, value in job_values.items()])
     values: list[dict[str, Any]] = [{"name": f"deadline:{name}", "value": value} for name, value in job_values.items()]
     values += [{"name": parameter.name, "value": parameter.value} for parameter in part.parameters]
     own = {parameter.name for parameter in part.parameters}
@@ -246,8 +215,9 @@ def write_bundle(
 ) -> Path:
     """Writes the three documents into ``directory`` (made when it is not there) and returns it.
 
-    Either all three are written or the folder's old ones stay. Raises ``BundleError`` when the folder cannot be written
-    or the template is larger than the service takes.
+    Either all three are written or the folder's old ones stay. Raises ``TemplateError`` when no farm would make a job
+    of template and values, and ``BundleError`` when the folder cannot be written or the template is larger than the
+    service takes.
     """
     documents = {
         "template.yaml": yamltext.dump(template),
@@ -260,6 +230,10 @@ def write_bundle(
             f"The job template has {length:,} characters in {len(template['steps'])} steps; farms take "
             f"{_TEMPLATE_LENGTH:,}. Export fewer layers at once."
         )
+    defined = {parameter["name"] for parameter in template.get("parameterDefinitions", ())}
+    # The others are those of the service and of the queue, which are checked where they are known.
+    own = {item["name"]: item["value"] for item in values if item["name"] in defined}
+    _native.create_job(dict(template), own)
     folder = Path(directory)
     written: list[tuple[Path, Path]] = []
     try:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 
 class DeadlineOperationError(Exception):
-    """An operation failed. The text says what failed, with which value, and what to do next."""
+    """An operation failed. The text says what failed, with which value, and what to do next.
+
+    ``log`` is the file that says more, ``""`` when there is none.
+    """
+
+    log: str = ""
 
 
 class DeadlineOperationCanceled(DeadlineOperationError):
@@ -105,11 +110,24 @@ class ProfileError(DeadlineOperationError):
         return str(self.args[0])
 
 
-class SceneError(DeadlineOperationError):
+class _LoggedError(DeadlineOperationError):
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message, log)
+        self.log = log
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class SceneError(_LoggedError):
     """A scene cannot be opened, saved or exported."""
 
 
-class FarmError(DeadlineOperationError):
+class SettingsError(SceneError):
+    """A setting of a submission is unknown, or its value is not allowed."""
+
+
+class FarmError(_LoggedError):
     """The local farm cannot be started, reached or stopped."""
 
 
@@ -129,6 +147,7 @@ __all__ = [
     "SceneError",
     "ServiceError",
     "SessionError",
+    "SettingsError",
     "TemplateError",
     "UnsupportedProfileTypeForLoginLogout",
     "UserInitiatedCancel",

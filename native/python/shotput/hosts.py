@@ -1,26 +1,28 @@
 """Starts a host without a window to export a scene or to build its demo scene, as its profile says.
 
 Everything about a host comes from its profile and its package; none is named here. What the host prints goes to a log
-file, and every failure names it.
+file, which every failure has as its ``log``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shotput import kept_files, local_farm
 from shotput import profile as profiles
-from shotput.errors import SceneError
+from shotput.errors import SceneError, SettingsError
 from shotput.profile import Profile
 
 _RESULT = "shotput-result:"
+_MOST_LOGS = 20
 
 
 def find_executable(host: str, executable: str | os.PathLike[str] | None = None) -> Path:
@@ -76,20 +78,24 @@ def export_scene(
 
     The result has ``bundle``, ``scene``, ``steps``, ``missing`` (``[{"path", "owners": [str]}]``), ``warnings``
     (texts), ``description`` and ``log``. ``options`` are the exporter's settings by name, texts as they come from a
-    command line. Missing files are reported, not raised. Raises ``SceneError``, with the log file, when the host does
-    not start, open the scene or export it, and ``ProfileError`` when no host opens such files.
+    command line. Missing files are reported, not raised. Raises ``SceneError`` when the host does not start, open the
+    scene or export it, ``SettingsError`` when it refuses an option, and ``ProfileError`` when no host opens such files.
     """
     path = Path(scene).absolute()
     profile = profiles.for_scene(path)
-    if not path.is_file():
-        raise SceneError(f"The scene {path} does not exist. Check the path.")
+    if not profile.ready:
+        raise SceneError(
+            f"{path.name} cannot be exported: Shotput for {profile.label} is not ready yet. `shotput submit` takes a "
+            "bundle that you write by hand."
+        )
+    _refuse_unreadable(path)
     given = dict(options or {})
     program = find_executable(profile.name, executable)
     if profile.render_setting and not _is_on_path(profile.render_executable, program):
         # The worker of this machine's farm would not find it by its plain name.
         given.setdefault(profile.render_setting, str(program))
     values = {"scene": str(path), "bundle": str(Path(bundle).absolute()), "options": json.dumps(given)}
-    return _ask(profile, values, executable, timeout, f"exporting {path}")
+    return _ask(profile, values, executable, timeout, f"export {path}")
 
 
 def build_demo_scene(
@@ -97,8 +103,22 @@ def build_demo_scene(
 ) -> Path:
     """Builds the host's demo scene below ``folder`` and returns the scene file. Raises ``SceneError``."""
     profile = profiles.find(host)
-    result = _ask(profile, {"demo": str(Path(folder).absolute())}, executable, None, "building the demo scene")
+    result = _ask(profile, {"demo": str(Path(folder).absolute())}, executable, None, "build the demo scene")
     return Path(result["scene"])
+
+
+def _refuse_unreadable(scene: Path) -> None:
+    try:
+        if not scene.exists():
+            raise SceneError(f"The scene {scene} does not exist. Check the path.")
+        if not scene.is_file():
+            raise SceneError(f"The scene {scene} is no file. Name the scene file itself.")
+        with scene.open("rb") as stream:
+            beginning = stream.read(1)
+    except OSError as error:
+        raise SceneError(f"The scene {scene} cannot be read: {error.strerror}. Check path and permissions.") from error
+    if not beginning:
+        raise SceneError(f"The scene {scene} is empty (0 bytes). Save it again, or take a backup of it.")
 
 
 def _is_on_path(name: str, program: Path) -> bool:
@@ -148,36 +168,56 @@ def _ask(
                 env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"},
             )
         except OSError as error:
-            raise SceneError(f"{profile.label} ({program}) cannot be started: {error.strerror}. Log: {log}") from error
+            raise SceneError(f"{profile.label} ({program}) cannot be started: {error.strerror}.", str(log)) from error
         except subprocess.TimeoutExpired as error:
             raise SceneError(
-                f"{profile.label} was still {doing} after {timeout:.0f} s and was ended. Log: {log}"
+                f"{profile.label} did not {doing} within {timeout:.0f} s and was ended.", str(log)
             ) from error
         stream.seek(0)
-        lines = [line for line in stream if line.startswith(_RESULT)]
-    if not lines:
-        raise SceneError(
-            f"{profile.label} ended with exit code {done.returncode} while {doing} and gave no answer. Try to open the "
-            f"scene by hand; what {profile.label} printed is in the log. Log: {log}"
-        )
-    document: dict[str, Any] = json.loads(lines[-1][len(_RESULT) :])
+        lines = stream.read().splitlines()
+    answers = [line for line in lines if line.startswith(_RESULT)]
+    if not answers:
+        raise SceneError(_reason(profile, lines, doing, done.returncode), str(log))
+    document: dict[str, Any] = json.loads(answers[-1][len(_RESULT) :])
     if not document["ok"]:
-        raise SceneError(f"{document['error']} Log: {log}")
+        kind = SettingsError if document["kind"] == SettingsError.__name__ else SceneError
+        raise kind(document["error"], str(log))
     result: dict[str, Any] = document["result"]
     result["log"] = str(log)
     return result
 
 
+def _reason(profile: Profile, lines: list[str], doing: str, code: int) -> str:
+    """Why there is no answer: what the host itself said of it, by its profile, where it said anything."""
+    advice = f"Open the scene in {profile.label} to see what is wrong with it, or name another {profile.label}"
+    for line in lines:
+        found = re.search(profile.failure, line) if profile.failure else None
+        if found:
+            return f"{profile.label} cannot {doing}: {found[1].strip().rstrip('.')}. {advice} with --executable."
+    return (
+        f"{profile.label} cannot {doing}: it ended with exit code {code} and did not say why. {advice} with "
+        "--executable."
+    )
+
+
 def log_folder() -> Path:
-    """Where what hosts print is kept, one file a run: this user's part of the temporary folder. It need not exist."""
-    user = os.getuid() if sys.platform != "win32" else os.environ["USERNAME"]
-    return Path(tempfile.gettempdir()) / f"shotput-{user}"
+    """Where what hosts print is kept, one file a run, the newest of them. It need not exist."""
+    return local_farm.data_dir() / "logs" / "hosts"
 
 
 def _log_file(profile: Profile) -> Path:
-    """A new log file in the user's temporary folder; the host may run several times at once."""
+    """A new log file; the host may run several times at once."""
     folder = log_folder()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{profile.name}-", suffix=".log", dir=folder)
+    try:
+        # What a host prints has paths and names in it, which are nobody else's.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        kept_files.keep_newest(folder, _MOST_LOGS - 1)
+        handle, name = tempfile.mkstemp(prefix=f"{profile.name}-", suffix=".log", dir=folder)
+    except OSError as error:
+        raise SceneError(
+            f"No log can be written to {folder}: {error.strerror}. Make it writable, or name another folder in "
+            "SHOTPUT_DATA_DIR."
+        ) from error
     os.close(handle)
     return Path(name)

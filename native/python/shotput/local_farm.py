@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -18,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -27,13 +25,17 @@ from typing import Any, BinaryIO
 
 from shotput._native import __version__
 from shotput.errors import FarmError
+from shotput.task_environment import inherited
 
 STATE_FILE = "farm.json"
 LOCK_FILE = "farm.lock"
 STOP_FILE = "farm.stop"
+REPLACE_FILE = "farm.replace"
 OUTPUT_FILE = "farm.out"
 KEYS_FILE = "keys.json"
 LAUNCH_FILE = "run_farm.py"
+USE_FILE = ".in-use"
+"""Beside the launch file of an installed copy: a farm that runs from it holds its lock."""
 
 IDLE_TIMEOUT = 3600.0
 """Seconds without work and without requests after which a farm that ``start`` started ends itself."""
@@ -41,7 +43,11 @@ IDLE_TIMEOUT = 3600.0
 ALREADY_RUNNING = 3
 """Exit code of a farm that found another one running in its folder."""
 
+# A database, its journal and a log need more than this.
+_LEAST_FREE = 1_000_000
 _POLL = 0.05
+# A farm looks every second whether it is to make way, and answers at once.
+_MAKE_WAY_SECONDS = 5.0
 _TAIL = 2000
 
 # Farms that this process started: kept so that an ended one is reaped, and no child is left to the garbage collector.
@@ -72,7 +78,6 @@ class FarmState:
     storage_profile_id: str
     bucket: str
     root_prefix: str
-    monitor_url: str
     data_dir: str
 
     def __repr__(self) -> str:
@@ -104,10 +109,11 @@ def data_dir() -> Path:
     home folders are shared between machines and a farm's lock and databases must not be.
     """
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
-    return _data_root() / f"farm-{host}"
+    return data_root() / f"farm-{host}"
 
 
-def _data_root() -> Path:
+def data_root() -> Path:
+    """Return the folder that holds the data of all machines that share this user's home; it need not exist."""
     root = os.environ.get("SHOTPUT_DATA_DIR")
     if root:
         base = Path(root)
@@ -143,16 +149,18 @@ def start(
 ) -> FarmState:
     """Return the running farm, started when none runs.
 
+    A farm of an older version that has nothing to do is replaced; one that has is used until its jobs are done.
     ``python`` is the interpreter to start it with (default: this one), ``launcher`` a whole command in its place (an
     installed copy's ``python -I …/run_farm.py``); ``port`` the API's port (default: the last one, or a free one),
     ``idle_timeout`` the seconds without work after which the farm ends itself (None: never), ``worker`` whether it
-    renders. The farm is a process of its own that outlives this one. Raises FarmError that says why it does not serve
-    within ``timeout`` seconds and names its log.
+    renders. The farm is a process of its own that outlives this one; of this one's environment it takes what
+    ``shotput.task_environment`` lists. Raises FarmError that says why it does not serve within ``timeout`` seconds and
+    names its log.
     """
     folder = _folder(data_dir)
     deadline = time.monotonic() + timeout
     found = state(folder)
-    if found is not None:
+    if found is not None and not (_is_older(found.version) and _makes_way(folder, found)):
         return found
     command = [*(launcher or (python or sys.executable, "-I", "-m", "shotput_farm")), "--data-dir", str(folder)]
     if port is not None:
@@ -163,57 +171,32 @@ def start(
         command.append("--no-worker")
     output = folder / "logs" / OUTPUT_FILE
     process: subprocess.Popen[bytes] | None = None
-    while time.monotonic() < deadline:
-        if process is None:
-            process = _spawn(command, folder, output)
-        found = state(folder)
-        if found is not None:
-            _abandon(process, found)
-            return found
-        code = process.poll()
-        if code == ALREADY_RUNNING:
-            # Another starter was quicker, or the last farm is still stopping: wait for it, or for its end.
-            if not is_locked(folder):
-                process = None
-        elif code is not None:
-            said = _tail(output)
-            raise FarmError(
-                said or f"The farm ended at once with code {code}. Its log is {folder / 'logs' / 'farm.log'}."
-            )
-        time.sleep(_POLL)
-    if process is not None and process.poll() is None:
-        process.terminate()
-    raise FarmError(
-        f"The farm did not serve within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says how far it came; "
-        "try again with a longer time."
-    )
-
-
-def install(source_folder: str | os.PathLike[str], *, python: str | None = None) -> list[str]:
-    """Copy the farm that an add-on brings to the user's data folder and return the command that starts it from there.
-
-    ``source_folder`` holds ``run_farm.py``, the package ``shotput_farm`` and what it needs, all but ``shotput`` itself,
-    which is taken from where it was imported. The copy, ``programs/<version>-<hash of the content>`` below the folder
-    of application data, is made once and never changed, so that an update of the add-on pulls nothing from under a
-    running farm. ``python`` is the interpreter to start it with (default: this one). Raises FarmError when there is no
-    farm in the folder or the copy cannot be made.
-    """
-    source = Path(source_folder).absolute()
-    package = Path(__file__).resolve().parent
-    if not (source / LAUNCH_FILE).is_file():
-        raise FarmError(f"There is no farm in {source}: {LAUNCH_FILE} is missing. Install the add-on again.")
-    programs = _data_root() / "programs"
     try:
-        files = [*_program_files(source, ""), *_program_files(package, "shotput/")]
-        program = programs / f"{__version__}-{_content_hash(files)}"
-        if not program.is_dir():
-            _copy_program(files, program)
-    except OSError as error:
-        raise FarmError(
-            f"The farm of {source} cannot be copied to {programs} ({error.strerror}: {error.filename}). Make "
-            "room or the folder writable, or name another one in SHOTPUT_DATA_DIR."
-        ) from error
-    return [python or sys.executable, "-I", str(program / LAUNCH_FILE)]
+        while time.monotonic() < deadline:
+            if process is None:
+                process = _spawn(command, folder, output)
+            found = state(folder)
+            if found is not None:
+                _abandon(process, found)
+                return found
+            code = process.poll()
+            if code == ALREADY_RUNNING:
+                # Another starter was quicker, or the last farm is still stopping: wait for it, or for its end.
+                if not is_locked(folder):
+                    process = None
+            elif code is not None:
+                said = _tail(output) or _reason_of_silence(folder, code)
+                raise FarmError(said, _log_of(folder))
+            time.sleep(_POLL)
+    except KeyboardInterrupt:
+        # Nobody knows yet of a farm that was still starting.
+        _terminate(process)
+        raise
+    _terminate(process)
+    raise FarmError(
+        f"The farm did not serve within {timeout:g} s; its log says how far it came. Try again with a longer time.",
+        _log_of(folder),
+    )
 
 
 def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = None) -> bool:
@@ -241,8 +224,9 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
         if time.monotonic() >= deadline:
             pid = f" (process {found.pid})" if found is not None else ""
             raise FarmError(
-                f"The farm{pid} did not stop within {timeout:g} s. Its log {folder / 'logs' / 'farm.log'} says what it "
-                "waits for; end the process if that does not help, nothing is lost by it."
+                f"The farm{pid} did not stop within {timeout:g} s; its log says what it waits for. End the process if "
+                "that does not help, nothing is lost by it.",
+                _log_of(folder),
             )
         time.sleep(_POLL)
     # The lock is free a moment before the process is gone. Bounded, because a child that its parent does not collect
@@ -283,8 +267,8 @@ class FarmLock:
     def acquire(cls, folder: Path, *, name: str = LOCK_FILE, patience: float = 1.0) -> FarmLock | None:
         """Return the lock, or None when a farm holds it. OSError when the folder cannot be written.
 
-        ``name`` is the lock's file (the farm's worker has one of its own). Tries for ``patience`` seconds, because
-        whoever asks for the state holds the lock for a moment, and a farm that is stopping for a little longer.
+        ``name`` is the lock's file (the farm's worker and an installed copy have theirs). Tries for ``patience``
+        seconds, because whoever asks for the state holds the lock for a moment, and a farm that is stopping for longer.
         """
         deadline = time.monotonic() + patience
         stream = (folder / name).open("ab+")
@@ -352,46 +336,6 @@ def _folder(given: str | os.PathLike[str] | None) -> Path:
     return data_dir() if given is None else Path(given).absolute()
 
 
-def _program_files(folder: Path, prefix: str) -> list[tuple[str, Path]]:
-    """Every file to copy from a folder, by its name in the copy; what Python compiled for itself is none."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            path = Path(root, name)
-            found.append((prefix + path.relative_to(folder).as_posix(), path))
-    return found
-
-
-def _content_hash(files: Sequence[tuple[str, Path]]) -> str:
-    digest = hashlib.sha256()
-    for name, path in files:
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
-
-
-def _copy_program(files: Sequence[tuple[str, Path]], program: Path) -> None:
-    """Copy under another name and rename when all is there: a copy with its final name is whole."""
-    program.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=program.parent))
-    try:
-        for name, path in files:
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        try:
-            partial.rename(program)
-        except OSError:
-            # Another host copied the same farm in the meantime.
-            if not program.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _read_state(folder: Path) -> FarmState | None:
     try:
         document = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
@@ -403,29 +347,87 @@ def _read_state(folder: Path) -> FarmState | None:
 _STATE_NAMES = [field.name for field in fields(FarmState) if field.name != "data_dir"]
 
 
+def _is_older(version: str) -> bool:
+    return _numbers(version) < _numbers(__version__)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _makes_way(folder: Path, farm: FarmState) -> bool:
+    """Ask an older farm to end; False when it has jobs and goes on."""
+    asked = folder / REPLACE_FILE
+    with contextlib.suppress(OSError):
+        asked.touch()
+    deadline = time.monotonic() + _MAKE_WAY_SECONDS
+    while asked.exists() and time.monotonic() < deadline:
+        if state(folder) != farm:
+            return True
+        time.sleep(_POLL)
+    return state(folder) != farm
+
+
+def _reason_of_silence(folder: Path, code: int) -> str:
+    if shutil.disk_usage(folder).free < _LEAST_FREE:
+        # What it had to say found no room either.
+        return f"The farm cannot be started: the disk that holds {folder} is full. Free space on it, then try again."
+    return f"The farm ended at once with code {code} and did not say why. Start it again."
+
+
 def _spawn(command: list[str], folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    detached: dict[str, Any]
-    if sys.platform == "win32":
-        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    else:
-        detached = {"start_new_session": True}
     try:
         # The mode is that of the last folder alone.
         for path in (folder, output.parent):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with output.open("wb") as stream:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, **detached
-            )
-    except FileNotFoundError as error:
-        raise FarmError(f"The farm cannot be started: there is no {command[0]}. Name another Python.") from error
+        stream = output.open("wb")
     except OSError as error:
         raise FarmError(
             f"The farm cannot be started: its folder {folder} cannot be used ({error.strerror}). Make it writable, or "
             "name another one in SHOTPUT_DATA_DIR."
         ) from error
+    detached: dict[str, Any]
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(stream)
+        if sys.platform == "win32":
+            detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+        else:
+            # The farm inherits the lock and holds it for as long as it runs, without knowing of it.
+            used = _lock_of_copy(command, opened)
+            detached = {"start_new_session": True, "pass_fds": [used.fileno()] if used else []}
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=inherited(os.environ),
+                **detached,
+            )
+        except OSError as error:
+            raise FarmError(
+                f"The farm cannot be started: {command[0]} cannot be run ({error.strerror}). Name another Python."
+            ) from error
     _children.append(process)
     return process
+
+
+def _lock_of_copy(command: Sequence[str], opened: contextlib.ExitStack) -> BinaryIO | None:
+    """The lock of the installed copy that a command starts the farm from, held with others; None for no copy."""
+    for word in command:
+        script = Path(word)
+        lock = script.with_name(USE_FILE) if script.name == LAUNCH_FILE else None
+        if lock is not None and lock.is_file():
+            stream = opened.enter_context(lock.open("rb"))
+            _try_lock(stream, exclusive=False)
+            return stream
+    return None
+
+
+def _terminate(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None and process.poll() is None:
+        process.terminate()
 
 
 def _abandon(process: subprocess.Popen[bytes], farm: FarmState) -> None:
@@ -440,8 +442,18 @@ def _reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
+def _log_of(folder: Path) -> str:
+    """The log that says most of the farm of a folder, of those that were written; ``""`` when there is none."""
+    logs = (folder / "logs" / name for name in ("farm.log", OUTPUT_FILE))
+    return next((str(log) for log in logs if log.is_file()), "")
+
+
 def _tail(path: Path) -> str:
+    """The last lines of a file, whole ones, about ``_TAIL`` bytes of them."""
     try:
-        return path.read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
+        content = path.read_bytes()
     except OSError:
         return ""
+    # The line that the limit falls into belongs to them.
+    start = content.rfind(b"\n", 0, max(len(content) - _TAIL, 0)) + 1
+    return content[start:].decode("utf-8", "replace").strip()

@@ -85,6 +85,7 @@ class Profile:
     executables: tuple[str, ...]
     executable_variable: str
     export_command: tuple[str, ...]
+    failure: str
     render_executable: str
     render_setting: str
     render_arguments: tuple[str, ...]
@@ -247,6 +248,7 @@ def parse(document: Mapping[str, Any]) -> Profile:
         executables=tuple(export["executables"]),
         executable_variable=export.get("variable", ""),
         export_command=tuple(export["command"]),
+        failure=export.get("failure", ""),
         render_executable=document["render"]["executable"],
         render_setting=document["render"].get("setting", ""),
         render_arguments=tuple(document["render"]["arguments"]),

@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable
 
-from shotput import _native, local_farm
+from shotput import _native, kept_files, local_farm
 from shotput.errors import DeadlineOperationTimedOut
 
 OnProgress = Callable[[str, float], bool]
@@ -148,10 +149,12 @@ def submit(
     auto_accept: bool | None = None,
     require_paths_exist: bool = True,
     submitter_name: str = "shotput",
+    keep_bundle: bool = True,
     **params: Any,
 ) -> SubmittedJob:
     """Hashes and sends the bundle's files and makes the job. ``params`` are others of the native call (``name``,
-    ``priority``, ``job_parameters``); ``None`` leaves one out, and ``auto_accept`` to the configuration.
+    ``priority``, ``job_parameters``); ``None`` leaves one out, and ``auto_accept`` to the configuration. Without
+    ``keep_bundle`` the bundle's folder is removed once the job is made.
 
     Raises ``BundleError``, ``TemplateError``, ``MissingInputsError``, ``AttachmentsError``, ``ServiceError``, and
     ``DeadlineOperationCanceled`` when a callback returned ``False``.
@@ -176,6 +179,8 @@ def submit(
         on_upload_progress=on_upload,
         on_confirm=on_confirm,
     )
+    if not keep_bundle:
+        kept_files.remove(Path(bundle))
     return SubmittedJob(answer["job_id"], farm)
 
 
@@ -186,6 +191,7 @@ def submit_to_local_farm(
     launcher: Sequence[str] | None = None,
     require_paths_exist: bool = True,
     submitter_name: str = "shotput",
+    keep_bundle: bool = True,
 ) -> SubmittedJob:
     """``submit`` to this machine's farm, with plain progress. Raises ``FarmError`` too."""
     return submit(
@@ -195,6 +201,7 @@ def submit_to_local_farm(
         on_upload=_reporter("Uploading", on_progress),
         require_paths_exist=require_paths_exist,
         submitter_name=submitter_name,
+        keep_bundle=keep_bundle,
     )
 
 

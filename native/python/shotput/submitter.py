@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from shotput.bundle import AssetReferences
-from shotput.errors import SceneError
+from shotput.errors import SettingsError
 
 
 @dataclass
@@ -63,29 +63,40 @@ Settings = TypeVar("Settings", bound=SubmitterSettings)
 # What people type on a command line, to the field it means.
 _ALIASES = {"frames": "frame_list", "output_directory": "output_path", "output_dir": "output_path", "name": "job_name"}
 
+_NEEDED = ("job_name", "output_path")
+_PATHS = ("output_path", "scene_file", "input_filenames", "input_directories", "output_directories")
+
 
 def settings_with(settings: Settings, options: Mapping[str, Any]) -> Settings:
     """The settings with options of these names put in; texts become the type of their field.
 
-    Raises ``SceneError`` for an unknown option or a value that does not fit.
+    Paths become absolute. Raises ``SettingsError`` for an unknown option or a value of another type. Whether the value
+    is allowed is found out when the job's parameters are made of it.
     """
     known = {item.name: item for item in dataclasses.fields(settings)}
     changes: dict[str, Any] = {}
     for given, value in options.items():
         name = _ALIASES.get(given, given)
         if name not in known:
-            raise SceneError(
+            raise SettingsError(
                 f"There is no export setting '{given}'. There are: {', '.join(sorted({*known, *_ALIASES}))}."
             )
         current = getattr(settings, name)
         try:
             changes[name] = _converted(value, type(current))
         except ValueError as error:
-            raise SceneError(f"The export setting {given}={value} does not fit: {error}.") from error
-    if "output_path" in changes:
-        # Without following links: the folder is known under this name.
-        changes["output_path"] = os.path.abspath(changes["output_path"])  # noqa: PTH100
+            raise SettingsError(f"The export setting {given}={value} does not fit: {error}.") from error
+        if name in _NEEDED and not changes[name].strip():
+            raise SettingsError(f"The export setting {given} is empty. Give a value, or leave the setting out.")
+        if name in _PATHS and changes[name]:
+            paths = changes[name]
+            changes[name] = _absolute(paths) if isinstance(paths, str) else [_absolute(path) for path in paths]
     return dataclasses.replace(settings, **changes)
+
+
+def _absolute(path: str) -> str:
+    # Without following links: the file is known under this name.
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _converted(value: Any, wanted: type) -> Any:

@@ -129,7 +129,7 @@ def _resolved(text: str, names: dict[str, str]) -> str:
 def export(blender: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Bundle, dict[str, Any]]]:
     """Exports a scene: the bundle, and what the exporter said."""
 
-    def make(scene: Path, **options: Any) -> tuple[Bundle, dict[str, Any]]:
+    def make(scene: Path, /, **options: Any) -> tuple[Bundle, dict[str, Any]]:
         folder = tmp_path_factory.mktemp("bundle")
         said = hosts.export_scene(scene, folder, executable=blender, options=options, timeout=TIMEOUT)
         return Bundle(folder), said

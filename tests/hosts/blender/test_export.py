@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from shotput import _native, hosts
-from shotput.errors import SceneError
+from shotput.errors import SceneError, SettingsError
 
 
 def test_the_template_keeps_the_rules(build: Callable[..., Any], export: Callable[..., Any]) -> None:
@@ -33,41 +34,126 @@ def test_options_change_the_export(build: Callable[..., Any], export: Callable[.
     assert bundle.references["outputs"]["directories"] == [str(tmp_path)]
 
 
+@pytest.fixture(scope="module")
+def plain(build: Callable[..., Any]) -> Path:
+    scene: Path = build("plain")
+    return scene
+
+
+FIT = "The export setting {} does not fit: {}."
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"frames": "1 to 4"}, "The frames '1 to 4' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9."),
         ({"frames": "1-1000000000"}, "The frames '1-1000000000' are more than 1000000. Split the job."),
-        ({"frames": "1-5:0"}, "The frames '1-5:0' have a step of 0. Give a step of 1 or more."),
-        ({"samples": "many"}, "The export setting samples=many does not fit: it must be a whole number."),
+        (
+            {"frames": "5-1"},
+            "The frames '5-1' lead away from their end. Swap first and last, or give a step below 0, as in 10-1:-1.",
+        ),
+        ({"samples": "many"}, FIT.format("samples=many", "it must be a whole number")),
+        ({"chunk_size": "0"}, FIT.format("chunk_size=0", "it must be at least 1")),
+        (
+            {"resolution_x": "0", "resolution_percentage": "32768", "priority": "101"},
+            FIT.format("resolution_x=0", "it must be at least 4")
+            + "\n"
+            + FIT.format("resolution_percentage=32768", "it must be at most 32767"),
+        ),
+        ({"priority": "101"}, FIT.format("priority=101", "it must be at most 100")),
+        ({"camera": "Red"}, FIT.format("camera=Red", 'it must be one of "", "Camera", "Other"')),
+        ({"output_pattern": ""}, FIT.format("output_pattern=", "it must have at least 1 character")),
+        (
+            {"output_pattern": "../../x####"},
+            "The output pattern '../../x####' leads out of the output folder. Make it relative.",
+        ),
+        (
+            {"output_pattern": "a##_b####"},
+            "The output pattern 'a##_b####' has the frame number twice. Keep one run of #.",
+        ),
+        ({"output_path": ""}, "The export setting output_path is empty. Give a value, or leave the setting out."),
         (
             {"layers": "Off"},
             "The view layer 'Off' does not render in scene 'Main'. These do: Beauty, Odd {{name}} / é.",
         ),
+        ({"scene": "Third"}, "There is no scene 'Third'. There are: Main, Second."),
     ],
+    ids=lambda value: " ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else "",
 )
-def test_wrong_options_are_one_sentence(
-    build: Callable[..., Any], blender: Path, tmp_path: Path, options: dict[str, str], message: str
+def test_wrong_options_are_told_before_anything_is_written(
+    plain: Path, blender: Path, tmp_path: Path, options: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(SceneError) as caught:
-        hosts.export_scene(build("plain"), tmp_path / "bundle", executable=blender, options=options)
-    text, _, log = str(caught.value).partition(" Log: ")
-    assert text == message
-    assert Path(log).is_file()
+    with pytest.raises(SettingsError) as caught:
+        hosts.export_scene(plain, tmp_path / "bundle", executable=blender, options=options)
+    assert str(caught.value) == message
+    assert Path(caught.value.log).is_file()
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_file_that_is_no_scene(blender: Path, tmp_path: Path) -> None:
+def test_an_option_that_there_is_not(plain: Path, blender: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^There is no export setting 'resolution'\. There are: .*resolution_x, "):
+        hosts.export_scene(plain, tmp_path / "bundle", executable=blender, options={"resolution": "3"})
+
+
+ADVICE = "Open the scene in Blender to see what is wrong with it, or name another Blender with --executable."
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda path, good: path.write_bytes(b"not a scene"),
+            'Blender cannot export {path}: File format is not supported in file "{path}". ' + ADVICE,
+        ),
+        (
+            lambda path, good: path.write_bytes(good[: len(good) // 2]),
+            'Blender cannot export {path}: Loading "{path}" failed: ',
+        ),
+        (
+            lambda path, good: path.write_bytes(b""),
+            "The scene {path} is empty (0 bytes). Save it again, or take a backup of it.",
+        ),
+        (lambda path, good: path.mkdir(), "The scene {path} is no file. Name the scene file itself."),
+        # A file that opens and cannot be read, by the superuser neither.
+        (
+            lambda path, good: path.symlink_to("/proc/self/mem"),
+            "The scene {path} cannot be read: Input/output error. Check path and permissions.",
+        ),
+    ],
+    ids=["another kind of file", "half of it", "empty", "folder", "unreadable"],
+)
+def test_a_scene_that_does_not_open(
+    blender: Path, plain: Path, tmp_path: Path, spoil: Callable[[Path, bytes], Any], said: str
+) -> None:
     scene = tmp_path / "broken.blend"
-    scene.write_bytes(b"not a scene")
+    spoil(scene, plain.read_bytes())
     with pytest.raises(SceneError) as caught:
         hosts.export_scene(scene, tmp_path / "bundle", executable=blender)
-    text, _, log = str(caught.value).partition(" Log: ")
-    assert text == (
-        f"Blender ended with exit code 1 while exporting {scene} and gave no answer. Try to open the scene by hand; "
-        "what Blender printed is in the log."
+    told, wanted = str(caught.value), said.format(path=scene)
+    if wanted.endswith(" "):
+        # Where the half ends is Blender's to say.
+        assert told.startswith(wanted)
+        assert told.endswith(f". {ADVICE}")
+    else:
+        assert told == wanted
+    if caught.value.log:
+        assert "broken.blend" in Path(caught.value.log).read_text("utf-8")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_scene_of_a_newer_blender_is_exported_with_a_warning(
+    blender: Path, plain: Path, export: Callable[..., Any], tmp_path: Path
+) -> None:
+    newer = tmp_path / "newer.blend"
+    code = f"import bpy; bpy.ops.wm.save_as_mainfile(filepath={str(newer)!r}, compress=False)"
+    subprocess.run([blender, "--background", plain, "--python-expr", code], check=True, capture_output=True)
+    content = newer.read_bytes()
+    assert content.startswith(b"BLENDER")
+    newer.write_bytes(content[:9] + b"999" + content[12:])
+    (warning,) = export(newer)[1]["warnings"]
+    assert re.fullmatch(
+        r"newer\.blend: Saved by Blender 9\.99, opened by \d\.\d, which may not know all that is in it\.", warning
     )
-    assert "broken.blend" in Path(log).read_text("utf-8")
 
 
 def test_a_scene_that_does_not_exist(tmp_path: Path) -> None:

@@ -106,4 +106,6 @@ def test_installed_extension_renders_through_the_farm_that_it_brings(
     assert [frame.name for frame in frames] == ["shot_0001.png", "shot_0002.png"]
     assert [_native.image_size(str(frame)) for frame in frames] == [(32, 32), (32, 32)]
     assert (tmp_path / "bundle" / "template.yaml").is_file()
+    (bundles,) = (tmp_path / "data").glob("farm-*/bundles")
+    assert list(bundles.iterdir()) == []
     assert processes_that_name(str(tmp_path)) == []

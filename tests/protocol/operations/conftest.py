@@ -19,10 +19,19 @@ from botocore.config import Config
 from shotput_farm.app import Application
 from shotput_farm.credentials import CredentialStore
 from shotput_farm.farm import BUCKET, Farm
-from shotput_farm.store.logs import LogStore
 
 # One session: a fresh one would read the service model again for each client.
 _SESSION = boto3.Session()
+
+
+class Clock:
+    """The farm's clock: the system's, ``ahead`` of it by so many seconds."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
 
 
 @dataclass
@@ -30,6 +39,7 @@ class Served:
     """A farm that serves. ``call`` is a boto3 deadline client of the farm's user."""
 
     farm: Farm
+    clock: Clock
     endpoint: str
     ids: dict[str, str]
     call: Any
@@ -46,9 +56,9 @@ class Served:
     def in_fleet(self) -> dict[str, str]:
         return {"farmId": self.ids["farm_id"], "fleetId": self.ids["fleet_id"]}
 
-    def client(self, access_key: str, secret: str, token: str | None = None) -> Any:
+    def client(self, access_key: str, secret: str, token: str | None = None, service: str = "deadline") -> Any:
         return _SESSION.client(
-            "deadline",
+            service,
             region_name="us-west-2",
             endpoint_url=self.endpoint,
             aws_access_key_id=access_key,
@@ -163,9 +173,9 @@ def serve_folder() -> Callable[[Path], tuple[Served, Callable[[], None]]]:
 
 
 def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
-    farm = Farm.open(data_dir)
+    clock = Clock()
+    farm = Farm.open(data_dir, clock=clock)
     farm.credentials = CredentialStore(data_dir / "keys.json", bucket=BUCKET)
-    farm.logs = LogStore(data_dir / "logs.sqlite3")
     sock = socket.create_server(("127.0.0.1", 0))
     ready, loop_of, stopping = threading.Event(), [], asyncio.Event()
 
@@ -195,10 +205,9 @@ def serve(data_dir: Path) -> tuple[Served, Callable[[], None]]:
         loop_of[0].call_soon_threadsafe(stopping.set)
         thread.join(20)
         assert not thread.is_alive()
-        farm.logs.close()
         farm.close()
 
     root = farm.credentials.root
-    served = Served(farm, f"http://127.0.0.1:{sock.getsockname()[1]}", farm.defaults(), None)
+    served = Served(farm, clock, f"http://127.0.0.1:{sock.getsockname()[1]}", farm.defaults(), None)
     served.call = served.client(root.access_key_id, root.secret_access_key)
     return served, stop

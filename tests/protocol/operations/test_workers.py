@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from shotput.local_farm import FarmState
+from shotput_farm.protocol.errors import AccessDenied
 from shotput_farm.scheduler import LEASE_SECONDS, UPDATE_INTERVAL_SECONDS
+from shotput_farm.worker.service import WorkerService
 
 TRUE = {"actions": {"onRun": {"command": "/bin/true"}}}
 MANIFESTS = [
@@ -169,7 +175,7 @@ def test_a_restarted_worker_gives_its_tasks_back(served: Any) -> None:
     assert worker.run_out() == 2
 
 
-def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any) -> None:
     job = served.submit({"steps": [step(frames="1-2")]}, maxWorkerCount=1)
     silent, other = served.worker(), served.worker()
     silent.exchange()
@@ -177,8 +183,7 @@ def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any, mon
     other.exchange()
     thread.start()
     time.sleep(0.3)
-    later = time.time() + LEASE_SECONDS + 5
-    monkeypatch.setattr(served.farm.store, "_clock", lambda: later)
+    served.clock.ahead = LEASE_SECONDS + 5
     assert served.farm.scheduler.sweep() == [silent.ids["workerId"]]
     thread.join(10)  # the freed place under maxWorkerCount wakes the other
     assert other.kinds() == ["taskRun"]
@@ -189,6 +194,45 @@ def test_a_silent_worker_is_given_up_and_one_on_the_line_is_not(served: Any, mon
     silent.start()
     assert served.call.get_worker(**silent.ids)["status"] == "STARTED"
     assert served.call.get_job(**job)["taskFailureRetryCount"] == 0
+
+
+def test_a_clock_that_is_set_back_gives_no_silent_worker_a_longer_lease(served: Any) -> None:
+    served.clock.ahead = 200
+    worker = served.worker()
+    worker.exchange()
+    served.clock.ahead = 0
+    assert served.farm.scheduler.sweep() == []
+    served.clock.ahead = LEASE_SECONDS + 5
+    assert served.farm.scheduler.sweep() == [worker.ids["workerId"]]
+
+
+def test_a_worker_renews_its_keys_also_when_they_are_no_longer_good(served: Any) -> None:
+    root = served.farm.credentials.root
+    rest = dict.fromkeys((field.name for field in fields(FarmState) if field.name not in served.ids), "")
+    keys = {"access_key_id": root.access_key_id, "secret_access_key": root.secret_access_key}
+    state = FarmState(**{**rest, **served.ids, **keys, "endpoint_url": served.endpoint, "region": "us-west-2"})
+    worker = WorkerService(state)
+    worker.register("", {})
+    worker.assume_fleet_role()
+    worker.update_worker("STARTED")
+    served.farm.credentials.revoke(worker_id=worker.worker_id)
+    with pytest.raises(AccessDenied):
+        worker.update_schedule({}, 0.0, None)
+    worker.assume_fleet_role()
+    assert worker.update_schedule({}, 0.0, None) is not None
+    worker.close()
+
+
+def test_a_damaged_log_does_not_keep_jobs_from_being_done(
+    served: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "logs.sqlite3")) as db:
+        db.execute("DROP TABLE stream")
+    job = served.submit({"steps": [step()]})
+    assert served.worker().run_out() == 4
+    assert served.call.get_job(**job)["taskRunStatus"] == "SUCCEEDED"
+    (session,) = served.call.list_sessions(**job)["sessions"]
+    assert caplog.messages[-1] == f"There is no log for {session['sessionId']} (no such table: stream)."
 
 
 def test_a_farm_that_comes_back_goes_on(
@@ -300,6 +344,21 @@ def test_ending_a_session_gives_its_tasks_back(served: Any) -> None:
     assert [session["jobId"] for session in sessions] == [job["jobId"]] * len(sessions)
     reply = served.call.batch_get_session(identifiers=[{**job, "sessionId": session_id}])
     assert reply["sessions"][0]["sessionId"] == session_id
+
+
+def test_sessions_and_workers_have_a_log_from_the_beginning(served: Any) -> None:
+    job = served.submit({"steps": [step()]})
+    worker = served.worker()
+    worker.exchange()
+    (session_id,) = worker.sessions
+    session = served.call.get_session(**job, sessionId=session_id)
+    root = served.farm.credentials.root
+    logs = served.client(root.access_key_id, root.secret_access_key, service="logs")
+    for place in (session["log"]["options"], worker.start()["log"]["options"]):
+        page = logs.get_log_events(**place, startFromHead=True)
+        assert (page["events"], page["nextForwardToken"]) == ([], "f/0")
+        streams = logs.describe_log_streams(logGroupName=place["logGroupName"])["logStreams"]
+        assert [stream["logStreamName"] for stream in streams] == [place["logStreamName"]]
 
 
 def test_paths_are_mapped_between_storage_profiles(served: Any) -> None:

@@ -64,8 +64,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         store(tmp_path)
     assert str(caught.value) == (
-        f"The farm's database {path} cannot be opened (file is not a database). Check that its folder is writable and "
-        "its disk not full; if the file is damaged, move it away and the farm starts with an empty one."
+        f"The farm's database {path} cannot be opened (file is not a database). It is damaged: move it away, and the "
+        "farm starts with an empty one."
     )
 
 

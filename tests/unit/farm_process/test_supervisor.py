@@ -22,24 +22,16 @@ async def until(condition: object) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_a_child_that_ends_is_started_again_with_growing_pauses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_that_ends_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
     pauses: list[float] = []
 
     async def run() -> None:
-        supervisor = Supervisor(child("print('last words')"), tmp_path / "out", clock=lambda: 0.0)
-        sleep = asyncio.sleep
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 9:
+                await supervisor.stop()
 
-        async def noted(seconds: float) -> None:
-            if seconds >= 0.2:
-                pauses.append(seconds)
-                if len(pauses) == 9:
-                    await supervisor.stop()
-                seconds = 0
-            await sleep(seconds)
-
-        monkeypatch.setattr(asyncio, "sleep", noted)
+        supervisor = Supervisor(child("print('last words')"), tmp_path / "out", clock=lambda: 0.0, sleep=sleep)
         await supervisor.run()
         assert supervisor.starts == 9
 
@@ -50,13 +42,16 @@ def test_a_child_that_ends_is_started_again_with_growing_pauses(
 
 def test_a_command_that_is_not_there_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
-        supervisor = Supervisor(["/no/such/program"], tmp_path / "out", first_pause=0.01)
-        running = asyncio.create_task(supervisor.run())
-        await until(lambda: caplog.text.count("The worker cannot be started") >= 2)
-        await supervisor.stop()
-        await running
+        async def sleep(seconds: float) -> None:
+            if len(caplog.messages) == 2:
+                await supervisor.stop()
+
+        supervisor = Supervisor(["/no/such/program"], tmp_path / "out", sleep=sleep)
+        await supervisor.run()
 
     asyncio.run(run())
+    failure = "The worker cannot be started: [Errno 2] No such file or directory: '/no/such/program'"
+    assert caplog.messages == [failure, failure]
 
 
 def test_a_stopped_child_can_put_things_in_order(tmp_path: Path) -> None:
@@ -78,12 +73,11 @@ def test_a_stopped_child_can_put_things_in_order(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "up\nin order\n"
 
 
-def test_a_child_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shotput_farm.supervisor._STOP_SECONDS", 0.2)
+def test_a_child_that_does_not_end_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
     async def run() -> None:
-        supervisor = Supervisor(child(code), tmp_path / "out")
+        supervisor = Supervisor(child(code), tmp_path / "out", stop_seconds=0.2)
         running = asyncio.create_task(supervisor.run())
         await until(lambda: (tmp_path / "out").exists() and "up" in (tmp_path / "out").read_text())
         await supervisor.stop()
@@ -91,3 +85,4 @@ def test_a_child_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest
         assert supervisor.pid is None
 
     asyncio.run(run())
+    assert caplog.messages == ["The worker did not end within 0.2 s and is killed"]

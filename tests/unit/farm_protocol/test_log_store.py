@@ -99,14 +99,16 @@ def test_a_token_of_another_store_is_refused(logs: LogStore, token: str) -> None
         logs.get("g", "s", token=token)
 
 
-def test_a_failed_write_leaves_the_numbering_whole(logs: LogStore) -> None:
+def test_a_failed_write_leaves_the_numbering_whole(tmp_path: Path, logs: LogStore) -> None:
+    other = sqlite3.connect(tmp_path / "logs.sqlite3", isolation_level=None)
     logs.put("g", "s", [event(1, "a")])
-    logs._connection.execute("CREATE TRIGGER full BEFORE INSERT ON batch BEGIN SELECT RAISE(ABORT, 'full'); END")
+    other.execute("CREATE TRIGGER full BEFORE INSERT ON batch BEGIN SELECT RAISE(ABORT, 'full'); END")
     with pytest.raises(sqlite3.IntegrityError):
         logs.put("g", "s", [event(2, "b")])
     with pytest.raises(sqlite3.IntegrityError):
         logs.put("g", "t", [event(2, "b")])
-    logs._connection.execute("DROP TRIGGER full")
+    other.execute("DROP TRIGGER full")
+    other.close()
     assert logs.put("g", "s", [event(3, "c")]) == 2
     assert texts(logs.get("g", "s", from_head=True)) == ["a", "c"]
     with pytest.raises(StreamNotFoundError):
@@ -124,7 +126,9 @@ def test_a_stream_of_the_same_name_in_another_group_is_another(logs: LogStore) -
 
 def test_large_batches_are_packed(tmp_path: Path, logs: LogStore) -> None:
     logs.put("g", "s", [event(n, "the same line again and again") for n in range(10_000)])
-    ((size, packed),) = logs._connection.execute("SELECT length(events), packed FROM batch").fetchall()
+    other = sqlite3.connect(tmp_path / "logs.sqlite3")
+    ((size, packed),) = other.execute("SELECT length(events), packed FROM batch").fetchall()
+    other.close()
     assert packed == 1
     assert size < 100_000
     assert len(logs.get("g", "s")[0]) == 10_000

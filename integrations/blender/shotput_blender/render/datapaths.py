@@ -65,8 +65,9 @@ class Reference:
 
     @property
     def used(self) -> bool:
-        """Whether anything but a fake user holds the data block. Libraries are there because something is linked."""
-        if isinstance(self.block, bpy.types.Library):
+        """Whether anything but a fake user holds the data block. Libraries are there because something is linked,
+        scenes because they render."""
+        if isinstance(self.block, (bpy.types.Library, bpy.types.Scene)):
             return True
         return int(self.block.users) > int(self.block.use_fake_user)
 
@@ -80,6 +81,8 @@ def references(table: Iterable[Row], trouble: Callable[[str, Exception], None]) 
                 *steps, name = row["property"].split(".")
                 for target in _follow(holder, steps):
                     found = Reference(block, target, name, row["kind"], owner, bool(row.get("directory")))
+                    if getattr(target, "is_linked", False):
+                        raise ValueError("Other nodes make its path, so it is known only while they run.")
                     # Blender's built-in font has a path like <builtin>; generated images have none.
                     if found.value and not found.value.startswith("<") and getattr(target, "use_external", True):
                         yield found
@@ -89,10 +92,15 @@ def references(table: Iterable[Row], trouble: Callable[[str, Exception], None]) 
 
 
 def _follow(holder: Any, steps: Sequence[str]) -> Iterator[Any]:
+    """What ``steps`` lead to: ``name`` an attribute, ``name[]`` every element of it, ``name[key]`` the one of that
+    name."""
     if not steps:
         yield holder
         return
-    value = getattr(holder, steps[0].replace("[]", ""))
+    name, _, key = steps[0].rstrip("]").partition("[")
+    value = getattr(holder, name)
+    if key:
+        value = value.get(key)
     if value is not None:
         for element in value if steps[0].endswith("[]") else [value]:
             yield from _follow(element, steps[1:])
@@ -148,12 +156,26 @@ def kind_of(block: Any) -> str:
 
 
 def image_users(image: Any) -> Iterator[Any]:
-    """Everything that says which frame of an image sequence is seen when (nodes and textures that use the image)."""
+    """Everything that says which frame of an image sequence is seen when (nodes and textures that use the image).
+
+    ``None`` stands for a use of which that is known only while the nodes run: in geometry nodes, where the frame is a
+    value like any other.
+    """
     for _, tree in _node_trees():
         for node in tree.nodes:
             if getattr(node, "image", None) == image:
                 # Compositor nodes have the fields themselves.
-                yield getattr(node, "image_user", None) or node
+                user = getattr(node, "image_user", None) or node
+                yield user if hasattr(user, "frame_duration") else None
+            elif any(
+                getattr(socket, "default_value", None) == image for socket in node.inputs if socket.type == "IMAGE"
+            ):
+                yield None
+    for item in bpy.data.objects:
+        modifier: Any
+        for modifier in item.modifiers:
+            if modifier.type == "NODES" and any(value == image for value in modifier.values()):
+                yield None
     textures: Any = bpy.data.textures
     for texture in textures:
         if getattr(texture, "image", None) == image:
@@ -214,11 +236,16 @@ def files(reference: Reference, path: str, frames: Sequence[int]) -> list[str]:
         return sorted({os.path.join(path, element.filename) for element in block.elements})
     if isinstance(block, bpy.types.Image):
         if block.source == "TILED":
-            pattern = ".*".join(re.escape(part) for part in _UDIM.split(os.path.basename(path)))
-            return _siblings(path, re.compile(pattern)) or [path]
+            any_tile = "u\\d+_v\\d+" if "<UVTILE>" in path else "\\d" * 4
+            pattern = any_tile.join(re.escape(part) for part in _UDIM.split(os.path.basename(path)))
+            return sorted(
+                {*_siblings(path, re.compile(pattern)), *(tile_file(path, tile.number) for tile in block.tiles)}
+            )
         if block.source == "SEQUENCE":
-            numbers = {image_frame(user, frame) for user in image_users(block) for frame in frames}
-            return sorted(numbered(path, number) for number in numbers if number is not None) or [path]
+            users = list(image_users(block))
+            numbers = {image_frame(user, frame) for user in users if user is not None for frame in frames}
+            named = {numbered(path, number) for number in numbers if number is not None}
+            return sorted(named.union(_sequence(path) if None in users else ()) or {path})
     if isinstance(block, bpy.types.Volume) and block.is_sequence:
         numbers = {volume_frame(block, frame) for frame in frames}
         return sorted(numbered(path, number) for number in numbers if number is not None)
@@ -228,13 +255,43 @@ def files(reference: Reference, path: str, frames: Sequence[int]) -> list[str]:
         )
         return sorted({numbered(path, number) for number in shown})
     if isinstance(block, bpy.types.MovieClip) and block.source == "SEQUENCE":
-        name = os.path.basename(path)
-        digits = _NUMBER.search(name)
-        if digits:
-            any_number = "\\d" * len(digits.group())
-            pattern = re.escape(name[: digits.start()]) + any_number + re.escape(name[digits.end() :])
-            return _siblings(path, re.compile(pattern)) or [path]
+        return _sequence(path) or [path]
     return [path]
+
+
+def tile_file(path: str, number: int) -> str:
+    """The file of one tile of an image: 1012 is ``1012`` for <UDIM>, and ``u2_v2`` for <UVTILE>."""
+    column, row = (number - 1001) % 10 + 1, (number - 1001) // 10 + 1
+    return path.replace("<UDIM>", str(number)).replace("<UVTILE>", f"u{column}_v{row}")
+
+
+def _sequence(path: str) -> list[str]:
+    """All files that differ from ``path`` in the number at the end of its name alone."""
+    name = os.path.basename(path)
+    digits = _NUMBER.search(name)
+    if digits is None:
+        return []
+    any_number = "\\d" * len(digits.group())
+    return _siblings(path, re.compile(re.escape(name[: digits.start()]) + any_number + re.escape(name[digits.end() :])))
+
+
+def output_nodes(scene: Any) -> Iterator[tuple[Any, str]]:
+    """(File Output node, name of the property that holds its folder) of all that the scene's compositor runs."""
+    # Blender 5.0 has the compositor as a node group of its own, and calls a node's folder so.
+    tree = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
+    waiting = [tree] if scene.render.use_compositing and tree is not None else []
+    seen: list[Any] = []
+    while waiting:
+        tree = waiting.pop()
+        seen.append(tree)
+        for node in tree.nodes:
+            if node.mute:
+                continue
+            if node.bl_idname == "CompositorNodeOutputFile":
+                yield node, "directory" if hasattr(node, "directory") else "base_path"
+            group = getattr(node, "node_tree", None)
+            if group is not None and group not in seen:
+                waiting.append(group)
 
 
 def is_windows(path: str) -> bool:

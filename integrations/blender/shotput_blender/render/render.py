@@ -23,11 +23,7 @@ from typing import Any
 
 import bpy
 
-# Far beyond any shot, and far below what a list of them takes of the machine's memory.
-MAX_FRAMES = 1_000_000
-_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?")
 _SAMPLE = re.compile(r"Sample (\d+)/(\d+)")
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*{}#]')
 _EEVEE = ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE")  # one engine under two names: NEXT from Blender 4.2 to 4.5
 
 
@@ -54,40 +50,22 @@ def has_path_templates(scene: Any) -> bool:
         scene.render.filepath = before
 
 
-def parse_frames(expression: str) -> list[int]:
-    """Frame numbers of an OpenJD range expression (``1-9:2,20``), in order; at most ``MAX_FRAMES`` of them."""
-    frames: list[int] = []
-    for part in expression.replace(" ", "").split(","):
-        match = _RANGE.fullmatch(part)
-        if match is None:
-            raise RenderError(
-                f"The frames '{expression}' are no range expression. Write them like 1-10, 1-9:2 or 1,5,9."
-            )
-        start, end, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if step == 0:
-            raise RenderError(f"The frames '{expression}' have a step of 0. Give a step of 1 or more.")
-        if len(frames) + (end - start) // step + 1 > MAX_FRAMES:
-            raise RenderError(f"The frames '{expression}' are more than {MAX_FRAMES}. Split the job.")
-        frames.extend(range(start, end + (1 if step > 0 else -1), step))
-    return frames
-
-
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments that the template's step passes, each as ``--name=value``."""
     parser = argparse.ArgumentParser(prog="render.py", allow_abbrev=False)
     texts = (
         "file original-file scene layers camera engine output-dir output-pattern output-format frames has-rules rules"
     )
-    for name in (*texts.split(), "modules", "table", "missing-files", "run-scripts"):
+    for name in (*texts.split(), "datapaths", "frame-files", "table", "missing-files", "run-scripts"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("resolution-x", "resolution-y", "resolution-percentage", "samples"):
         parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args(arguments)
 
 
-def load_datapaths(path: str) -> Any:
-    """The module ``datapaths``, from where the session has put it."""
-    spec = importlib.util.spec_from_file_location("shotput_datapaths", path)
+def load_module(path: str) -> Any:
+    """A module that travels with the job, from where the session has put it."""
+    spec = importlib.util.spec_from_file_location(f"shotput_{os.path.splitext(os.path.basename(path))[0]}", path)
     if spec is None or spec.loader is None:
         raise RenderError(f"The job's own file {path} cannot be loaded. Submit the job again.")
     module = importlib.util.module_from_spec(spec)
@@ -172,6 +150,15 @@ class PathMapper:
                 trailing = os.sep if reference.value.endswith(("/", "\\")) else ""
                 setattr(reference.holder, reference.attribute, here + trailing)
 
+    def map_outputs(self, scene: Any) -> None:
+        """Lets the compositor's File Output nodes write where their folders are brought home from."""
+        for node, name in self.paths.output_nodes(scene):
+            value = getattr(node, name)
+            if not value:
+                continue
+            _, here = self.place(value, node.id_data.library)
+            setattr(node, name, here + (os.sep if value.endswith(("/", "\\")) else ""))
+
     def missing(self, frames: Sequence[int]) -> list[str]:
         """A sentence for each file that these frames need and that is not there."""
         absent: dict[str, list[str]] = {}
@@ -179,9 +166,12 @@ class PathMapper:
             if reference.packed or reference.optional or not reference.used:
                 continue
             path = os.path.normpath(bpy.path.abspath(reference.value, library=reference.library))
-            for file in self.paths.files(reference, path, frames):
-                if not os.path.exists(file):
-                    absent.setdefault(file, []).append(reference.owner)
+            try:
+                for file in self.paths.files(reference, path, frames):
+                    if not os.path.exists(file):
+                        absent.setdefault(file, []).append(reference.owner)
+            except Exception as error:
+                self._trouble(reference.owner, error)
         return [f"{file} (needed by {', '.join(owners)})" for file, owners in sorted(absent.items())]
 
     def _trouble(self, owner: str, error: Exception) -> None:
@@ -248,17 +238,26 @@ def set_layers(scene: Any, layers: Sequence[str]) -> None:
     scene.render.use_single_layer = False
 
 
+def needs_camera(scene: Any) -> bool:
+    """Whether the scene's own objects are rendered. Where the sequencer has strips, they are the picture."""
+    editor: Any = scene.sequence_editor if scene.render.use_sequencer else None
+    # Blender 4.4 renamed sequences to strips.
+    strips = getattr(editor, "strips", None) or getattr(editor, "sequences", None) or ()
+    return all(strip.type == "SOUND" for strip in strips)
+
+
 def set_camera(scene: Any, camera: str) -> None:
     """Renders through ``camera``, whatever markers say; ``""`` keeps the scene's camera and its markers."""
     if camera:
         found = scene.objects.get(camera)
-        if found is None or found.type != "CAMERA":
+        # Blender renders through any object that is the scene's camera: a light, an empty.
+        if found is None or (found.type != "CAMERA" and found != scene.camera):
             names = ", ".join(item.name for item in scene.objects if item.type == "CAMERA")
             raise RenderError(f"The scene '{scene.name}' has no camera '{camera}'. It has: {names or 'none'}.")
         for marker in scene.timeline_markers:
             marker.camera = None
         scene.camera = found
-    elif scene.camera is None and not any(marker.camera for marker in scene.timeline_markers):
+    elif needs_camera(scene) and scene.camera is None and not any(marker.camera for marker in scene.timeline_markers):
         raise RenderError(f"The scene '{scene.name}' has no camera. Add one, or choose one for the job.")
 
 
@@ -287,31 +286,19 @@ def apply_parameters(options: argparse.Namespace, layers: Sequence[str]) -> Any:
     return scene
 
 
-def output_path(options: argparse.Namespace, scene: Any, layers: Sequence[str], frame: int) -> str:
-    """The file of one frame, without extension: the pattern with its tokens filled in, below the output folder."""
-    tokens = {
+def tokens(scene: Any, layers: Sequence[str]) -> dict[str, str]:
+    """What the tokens of an output pattern stand for."""
+    return {
         "layer": layers[0] if len(layers) == 1 else scene.name,
         "scene": scene.name,
         "camera": scene.camera.name if scene.camera else "camera",
     }
-    pattern = options.output_pattern.replace("\\", "/")
-    if "#" not in pattern:
-        pattern += "####"  # as Blender does
-    *head, tail = re.split("(#+)", pattern)
-    if len(head) > 2 and "#" in "".join(head[:-1]):
-        raise RenderError(
-            f"The output pattern '{options.output_pattern}' has the frame number twice. Keep one run of #."
-        )
-    number = ("-" if frame < 0 else "") + str(abs(frame)).zfill(len(head[-1]) - (frame < 0))
-    pattern = "".join(head[:-1]) + number + tail
-    for token, value in tokens.items():
-        pattern = pattern.replace(f"<{token}>", _UNSAFE.sub("_", value))
-    parts = pattern.split("/")
-    if pattern.startswith("/") or ".." in parts or ":" in pattern:
-        raise RenderError(
-            f"The output pattern '{options.output_pattern}' leads out of the output folder. Make it relative."
-        )
-    return os.path.join(options.output_dir, *parts)
+
+
+def output_path(files: Any, options: argparse.Namespace, scene: Any, layers: Sequence[str], frame: int) -> str:
+    """The file of one frame, without extension: the pattern with its tokens filled in, below the output folder."""
+    parts: Sequence[str] = files.fill(options.output_pattern, frame, tokens(scene, layers))
+    return os.path.join(str(options.output_dir), *parts)
 
 
 class Progress:
@@ -334,7 +321,7 @@ class Progress:
         say("progress", f"{100.0 * self.done / self.count:.1f}")
 
 
-def render(options: argparse.Namespace, scene: Any, layers: Sequence[str], frames: Sequence[int]) -> None:
+def render(files: Any, options: argparse.Namespace, scene: Any, layers: Sequence[str], frames: Sequence[int]) -> None:
     """Renders the frames one by one and checks that each left an image."""
     progress = Progress(len(frames))
     bpy.app.handlers.render_stats.append(progress.samples)
@@ -342,9 +329,9 @@ def render(options: argparse.Namespace, scene: Any, layers: Sequence[str], frame
     for position, frame in enumerate(frames, 1):
         say("status", f"{', '.join(layers)}: frame {frame}, {position} of {len(frames)}")
         scene.frame_set(frame)
-        if scene.camera is None:
+        if scene.camera is None and needs_camera(scene):
             raise RenderError(f"The scene '{scene.name}' has no camera at frame {frame}. Choose one for the job.")
-        path = output_path(options, scene, layers, frame)
+        path = output_path(files, options, scene, layers, frame)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         scene.render.filepath = path.replace("{", "{" * 2).replace("}", "}" * 2) if templates else path
         before = time.time()
@@ -369,9 +356,13 @@ def _is_written(path: str, since: float) -> bool:
 def main(arguments: Sequence[str]) -> None:
     """Renders one chunk. Raises ``RenderError`` with what to tell the artist."""
     options = parse_arguments(arguments)
-    paths = load_datapaths(options.modules)
+    paths, files = load_module(options.datapaths), load_module(options.frame_files)
     layers = json.loads(options.layers)
-    frames = parse_frames(options.frames)
+    try:
+        files.check_pattern(options.output_pattern)
+        frames = files.parse_frames(options.frames)
+    except ValueError as error:
+        raise RenderError(str(error)) from error
     rules: list[dict[str, str]] = []
     if options.has_rules.lower() == "true":
         with open(options.rules, encoding="utf-8") as stream:
@@ -384,13 +375,14 @@ def main(arguments: Sequence[str]) -> None:
     mapper.map_libraries()
     mapper.map_files()
     scene = apply_parameters(options, layers)
+    mapper.map_outputs(scene)
     missing = mapper.missing(frames)
     for sentence in missing:
         print(f"Missing: {sentence}", flush=True)
     if missing and options.missing_files == "FAIL":
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise RenderError(f"Missing: {missing[0]}{more}. Submit the job with the file, or allow missing files.")
-    render(options, scene, layers, frames)
+    render(files, options, scene, layers, frames)
 
 
 if __name__ == "__main__":

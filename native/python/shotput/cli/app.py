@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.metadata import entry_points
 from typing import Annotated, Any
@@ -11,9 +12,9 @@ import typer
 from rich.markup import escape
 
 import shotput
-from shotput.cli import check, demo, export, job, output, report, submit
-from shotput.cli.failure import CommandFailure, ExitCode, exit_code
-from shotput.errors import TemplateError
+from shotput.cli import check, demo, export, interruption, job, output, report, submit
+from shotput.cli.failure import ExitCode, details_of, exit_code
+from shotput.errors import DeadlineOperationError
 
 app = typer.Typer(
     name="shotput",
@@ -60,7 +61,7 @@ _Refused: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if 
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code is an :class:`ExitCode`."""
     output.start_log()
-    output.log.info("shotput %s: %s", shotput.__version__, " ".join(arguments))
+    output.log.info("shotput %s: %s", shotput.__version__, _loggable(arguments))
     try:
         result = app(args=arguments, prog_name="shotput", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -90,9 +91,13 @@ def _refused(error: Any, arguments: list[str]) -> int:
     return _show(f"{sentence} See `{path} --help`.", ExitCode.USAGE, {}, arguments)
 
 
+def _loggable(arguments: list[str]) -> str:
+    """The command line without the values of NAME=VALUE: they may be secret, and logs are sent with bug reports."""
+    return " ".join(re.sub(r"=.*", "=…", argument, flags=re.DOTALL) for argument in arguments)
+
+
 def _failed(error: BaseException, arguments: list[str]) -> int:
     code = exit_code(error)
-    details: dict[str, object] = {}
     if code is ExitCode.INTERNAL:
         output.log.error("unexpected failure", exc_info=error)
         message = (
@@ -105,21 +110,23 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
     else:
         output.log.error("failed: %s", error, exc_info=error)
         message = str(error)
-        if isinstance(error, CommandFailure):
-            details = error.details
-        elif isinstance(error, TemplateError):
-            details = {"findings": error.findings}
-    return _show(message, code, details, arguments)
+    if code is ExitCode.CANCELED:
+        code = interruption.code()
+    log = error.log if isinstance(error, DeadlineOperationError) else ""
+    return _show(message, code, details_of(error), arguments, log)
 
 
-def _show(message: str, code: ExitCode, details: dict[str, object], arguments: list[str]) -> int:
-    log = str(output.log_file()) if output.is_logged() else None
+def _show(message: str, code: ExitCode, details: dict[str, object], arguments: list[str], log: str = "") -> int:
+    named = log or (str(output.log_file()) if output.is_logged() else None)
     if "--json" in arguments:
-        failure = {"message": message, "kind": code.name, "exitCode": int(code), "log": log, **details}
-        json.dump({"error": failure}, sys.stdout, indent=2, ensure_ascii=False, default=str)
+        failure = {"message": message, "kind": code.name, "exitCode": int(code), "log": named, **details}
+        job_id = failure.pop("jobId", None)
+        document = {"error": failure, **({"jobId": job_id} if job_id else {})}
+        json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
         sys.stdout.write("\n")
     else:
-        output.err.print(f"[red bold]Error:[/] {escape(message)}" if code is not ExitCode.CANCELED else escape(message))
-        if log:
-            output.err.print(f"Log: {log}", style="dim", markup=False)
+        canceled = code in (ExitCode.CANCELED, ExitCode.TERMINATED)
+        output.err.print(escape(message) if canceled else f"[red bold]Error:[/] {escape(message)}")
+        if named:
+            output.err.print(f"Log: {named}", style="dim", markup=False)
     return int(code)

@@ -67,16 +67,18 @@ def demo(
         bundle = root / "bundle"
         options = {"output_directory": str(root / "frames")}
         hosts.export_scene(scene, bundle, executable=blender, options=options)
-    with phases.phase("farm"), _saying("Starting the farm…", as_json):
-        state = local_farm.start(data_dir=root / "farm")
     try:
+        with phases.phase("farm"), _saying("Starting the farm…", as_json):
+            state = local_farm.start(data_dir=root / "farm")
         with phases.phase("submit"), bars(as_json) as shown:
             submitted, _ = submit_bundle(bundle, connection_to(state), shown)
         away = root / "project-away"
         project.rename(away)
         try:
             with phases.phase("render"):
-                final = job.wait_for(submitted, as_json=as_json)
+                final = job.wait_for(
+                    submitted, as_json=as_json, then="The demo's farm is stopped, and its job with it."
+                )
         finally:
             away.rename(project)
         if final["taskRunStatus"] != "SUCCEEDED":
@@ -131,7 +133,7 @@ def _fresh_folder(root: Path) -> None:
 
 
 def _render_failure(submitted: SubmittedJob, final: dict[str, Any]) -> CommandFailure:
-    streams = job.session_logs(submitted.farm, submitted.job_id)
+    streams = job.session_logs(submitted)
     lines = [event["message"] for stream in streams for event in stream["events"]]
     tail = "\n".join(lines[-30:])
     return CommandFailure(f"The job ended {final['taskRunStatus']}. The end of its log:\n{tail}", job.code_of(final))

@@ -38,6 +38,8 @@ class ExitCode(enum.IntEnum):
     """A fault of the program; please report it."""
     CANCELED = 130
     """A person ended the command."""
+    TERMINATED = 143
+    """Another program ended the command (SIGTERM)."""
 
 
 # The first class that fits decides, so subclasses come before their bases.
@@ -51,6 +53,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.FarmError, ExitCode.SERVICE),
     (errors.TemplateError, ExitCode.DOCUMENT),
     (errors.BundleError, ExitCode.DOCUMENT),
+    (errors.SettingsError, ExitCode.USAGE),
     (errors.SceneError, ExitCode.DOCUMENT),
     (errors.ProfileError, ExitCode.DOCUMENT),
     (errors.DeadlineOperationError, ExitCode.FAILED),
@@ -70,10 +73,13 @@ JOB_CODES = {
 class CommandFailure(errors.DeadlineOperationError):
     """A failure that a command words itself, with the exit code it wants and what ``--json`` shows of it."""
 
-    def __init__(self, message: str, code: ExitCode, details: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, code: ExitCode, details: dict[str, object] | None = None, *, log: str = ""
+    ) -> None:
         super().__init__(message, code, details)
         self.code = code
         self.details = details or {}
+        self.log = log
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -87,3 +93,10 @@ def exit_code(error: BaseException) -> ExitCode:
         if isinstance(error, kind):
             return code
     return ExitCode.INTERNAL
+
+
+def details_of(error: BaseException) -> dict[str, object]:
+    """What ``--json`` shows of an exception beside its message."""
+    if isinstance(error, CommandFailure):
+        return error.details
+    return {"findings": error.findings} if isinstance(error, errors.TemplateError) else {}

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from shotput import _native
-from shotput.cli import targets
+from shotput.cli import interruption, targets
 from shotput.cli.failure import JOB_CODES, CommandFailure, ExitCode
 from shotput.cli.output import JsonOption, bars, counted, emit, out, size, status, table
 from shotput.errors import ServiceError
@@ -36,11 +36,13 @@ class Conflict(enum.StrEnum):
     CREATE_COPY = "create_copy"
 
 
-def find(connection: Connection, name: str) -> dict[str, Any]:
-    """The job that a person means by ``name``."""
+def find(target: targets.TargetName, name: str) -> tuple[SubmittedJob, dict[str, Any]]:
+    """The job that a person means by ``name``, and what the farm says of it now."""
+    connection = targets.connect(target)
     if name.startswith("job-") and len(name) == 36:
+        found = SubmittedJob(name, connection)
         try:
-            return SubmittedJob(name, connection).read()
+            return found, found.read()
         except ServiceError as error:
             if error.code != "ResourceNotFoundException":
                 raise
@@ -56,7 +58,8 @@ def find(connection: Connection, name: str) -> dict[str, Any]:
     if len(matches) != 1:
         problem = "No job's id begins with" if not matches else f"{len(matches)} jobs' ids begin with"
         raise CommandFailure(f"{problem} {name!r}; `shotput job list` shows them.", ExitCode.USAGE)
-    return SubmittedJob(matches[0]["jobId"], connection).read()
+    found = SubmittedJob(matches[0]["jobId"], connection)
+    return found, found.read()
 
 
 def newest(connection: Connection, limit: int) -> list[dict[str, Any]]:
@@ -87,11 +90,10 @@ def list_jobs(
             return
         grid = table("JOB", "STATUS", ">TASKS", "CREATED", "NAME")
         for job in jobs:
-            done, total = progress_of(job)
             grid.add_row(
                 job["jobId"],
                 status(_status_of(job)),
-                f"{done}/{total}",
+                _tasks(job),
                 _when(job.get("createdAt")),
                 escape(job["name"]),
             )
@@ -107,24 +109,21 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job with its steps and parameters."""
-    connection = targets.connect(target)
-    job = find(connection, name)
-    steps = _native.list_steps(*connection.queue, job["jobId"], target=connection.target)["steps"]
+    found, job = find(target, name)
+    steps = _native.list_steps(*found.farm.queue, found.job_id, target=found.farm.target)["steps"]
 
     def text() -> None:
-        done, total = progress_of(job)
         out.print(f"[bold]{escape(job['name'])}[/]  {job['jobId']}")
-        out.print(f"{status(_status_of(job))}  {done}/{total} tasks  priority {job['priority']}")
+        out.print(f"{status(_status_of(job))}  {_tasks(job)} tasks  priority {job['priority']}")
         out.print(f"created {_when(job.get('createdAt'))}  ended {_when(job.get('endedAt'))}\n", style="dim")
         grid = table("STEP", "STATUS", ">TASKS", ">FAILED", ">RETRIES")
         for step in steps:
-            step_done, step_total = progress_of(step)
             failed = step.get("taskRunStatusCounts", {}).get("FAILED", 0)
             retries = step.get("taskFailureRetryCount", 0)
             grid.add_row(
                 escape(step["name"]),
                 status(step["taskRunStatus"]),
-                f"{step_done}/{step_total}",
+                _tasks(step),
                 str(failed),
                 str(retries),
             )
@@ -146,9 +145,8 @@ def logs(
     as_json: JsonOption = False,
 ) -> None:
     """Print the logs of a job's sessions, the oldest first."""
-    connection = targets.connect(target)
-    job = find(connection, name)
-    streams = session_logs(connection, job["jobId"])
+    found, _ = find(target, name)
+    streams = session_logs(found)
 
     def text() -> None:
         for stream in streams:
@@ -157,27 +155,27 @@ def logs(
                 moment = datetime.fromtimestamp(event["timestamp"] / 1000)
                 out.print(f"{moment:%H:%M:%S} {event['message']}", markup=False, soft_wrap=True)
 
-    emit(as_json, {"jobId": job["jobId"], "sessions": streams}, text)
+    emit(as_json, {"jobId": found.job_id, "sessions": streams}, text)
 
 
-def session_logs(connection: Connection, job_id: str) -> list[dict[str, Any]]:
+def session_logs(job: SubmittedJob) -> list[dict[str, Any]]:
     """``{"sessionId", "events"}`` of each session of a job, the oldest first."""
-    sessions = _native.list_sessions(*connection.queue, job_id, target=connection.target)["sessions"]
+    sessions = _native.list_sessions(*job.farm.queue, job.job_id, target=job.farm.target)["sessions"]
     return [
-        {"sessionId": session["sessionId"], "events": session_events(connection, session["sessionId"])}
+        {"sessionId": session["sessionId"], "events": session_events(job.farm, session["sessionId"])}
         for session in sorted(sessions, key=lambda session: str(session["startedAt"]))
     ]
 
 
 def session_events(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """Every log event of a session; none while no worker has written to its log."""
+    """Every log event of a session; none when its log is gone."""
     events: list[dict[str, Any]] = []
     token = None
     while True:
         try:
             page = _native.get_session_log(*connection.queue, session_id, next_token=token, target=connection.target)
         except ServiceError as error:
-            # A log comes into being with its first line.
+            # Logs may be deleted before their job; the job's other sessions still have theirs.
             if error.code == "ResourceNotFoundException" and error.operation == "GetLogEvents":
                 return events
             raise
@@ -200,17 +198,22 @@ def wait(
 
     Exit code: 0 succeeded, 10 failed, 11 canceled, 12 suspended, 13 not compatible, 14 out of time.
     """
-    connection = targets.connect(target)
-    job = find(connection, name)
-    final = wait_for(SubmittedJob(job["jobId"], connection), timeout=timeout, as_json=as_json)
+    found, _ = find(target, name)
+    final = wait_for(found, timeout=timeout, as_json=as_json)
     emit(as_json, final, lambda: show_end(final, None))
     return code_of(final)
 
 
-def wait_for(job: SubmittedJob, *, timeout: float | None = None, as_json: bool = False) -> dict[str, Any]:
-    """Wait until the job ends; the last GetJob reply. Shows a progress bar unless ``as_json``."""
+def wait_for(
+    job: SubmittedJob, *, timeout: float | None = None, as_json: bool = False, then: str = ""
+) -> dict[str, Any]:
+    """Wait until the job ends; the last GetJob reply. Shows a progress bar unless ``as_json``.
+
+    ``then`` is what becomes of the job when somebody interrupts; by default it goes on.
+    """
     last: dict[str, Any] = {}
-    with bars(as_json) as shown:
+    then = then or f"The job goes on: shotput job wait {job.job_id}"
+    with interruption.naming(job.job_id, then), bars(as_json) as shown:
         bar = shown.add("Render")
         for last in job.watch(timeout):
             done, total = progress_of(last)
@@ -226,15 +229,14 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel a job: running tasks are ended, the rest never starts."""
-    connection = targets.connect(target)
-    job = find(connection, name)
+    found, job = find(target, name)
     status_before = _status_of(job)
     if status_before in ENDED:
-        text = f"{job['jobId']} has ended already: {status(status_before)}."
+        text = f"{found.job_id} has ended already: {status(status_before)}."
     else:
-        SubmittedJob(job["jobId"], connection).cancel()
-        text = f"[green]✓[/] {job['jobId']} is being canceled."
-    emit(as_json, {"jobId": job["jobId"], "taskRunStatus": status_before}, lambda: out.print(text))
+        found.cancel()
+        text = f"[green]✓[/] {found.job_id} is being canceled."
+    emit(as_json, {"jobId": found.job_id, "taskRunStatus": status_before}, lambda: out.print(text))
 
 
 @app.command(epilog="Example: shotput job outputs last --conflict skip")
@@ -247,22 +249,21 @@ def outputs(
     as_json: JsonOption = False,
 ) -> None:
     """Bring a job's outputs home, to the folders that the job names."""
-    connection = targets.connect(target)
-    job = find(connection, name)
-    result = bring_home(SubmittedJob(job["jobId"], connection), conflict=conflict, as_json=as_json)
+    found, job = find(target, name)
+    result = bring_home(found, conflict=conflict, as_json=as_json)
     emit(as_json, result, lambda: show_end(job, result))
 
 
 def bring_home(job: SubmittedJob, *, conflict: Conflict = Conflict.OVERWRITE, as_json: bool = False) -> dict[str, Any]:
     """Download the outputs with a progress bar; the native call's answer."""
-    with bars(as_json) as shown:
+    going_on = f"What came home stays. The rest: shotput job outputs {job.job_id}"
+    with interruption.naming(job.job_id, going_on), bars(as_json) as shown:
         return job.download(shown.add("Download").transfer, conflict=conflict.value.upper())
 
 
 def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
     """Say how a job ended and where its outputs are."""
-    done, total = progress_of(job)
-    out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {done}/{total} tasks[/]")
+    out.print(f"{status(_status_of(job))} {escape(job['name'])} [dim]{job['jobId']}, {_tasks(job)} tasks[/]")
     if outputs is not None:
         files = outputs["files"]
         out.print(f"{counted(len(files))}, {size(outputs['statistics']['total_bytes'])}")
@@ -270,6 +271,12 @@ def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:
             out.print(f"  {escape(folder)}")
     elif code_of(job) is not ExitCode.OK:
         out.print(f"See why: [bold]shotput job logs {job['jobId']}[/]")
+
+
+def _tasks(entity: dict[str, Any]) -> str:
+    """How many tasks of a job or a step succeeded, of all: ``11/12``."""
+    counts = entity.get("taskRunStatusCounts", {})
+    return f"{counts.get('SUCCEEDED', 0)}/{sum(counts.values())}"
 
 
 def _status_of(job: dict[str, Any]) -> str:

@@ -37,6 +37,8 @@ def start_log() -> None:
     path = log_file()
     log.setLevel(logging.INFO)
     log.propagate = False
+    # A line that a full disk does not take is lost, and no traceback of logging's own stands in for it.
+    logging.raiseExceptions = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
@@ -103,11 +105,12 @@ def status(name: str) -> str:
 
 
 class Bar:
-    """One line of progress; does nothing when there is nobody to see it."""
+    """One line of progress, there from its first report on; nothing when there is nobody to see it."""
 
-    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+    def __init__(self, progress: Progress | None, title: str) -> None:
         self._progress = progress
-        self._task = task
+        self._title = title
+        self._task: TaskID | None = None
         self.last: dict[str, Any] = {}
         """What the native module said last of a transfer; empty when there was none."""
 
@@ -125,8 +128,11 @@ class Bar:
 
     def update(self, percent: float, note: str = "") -> None:
         """Show ``percent`` (0 to 100) and a note."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=percent, note=note)
+        if self._progress is None:
+            return
+        if self._task is None:
+            self._task = self._progress.add_task(self._title, total=100, note="")
+        self._progress.update(self._task, completed=percent, note=note)
 
 
 class Bars:
@@ -136,10 +142,8 @@ class Bars:
         self._progress = progress
 
     def add(self, title: str) -> Bar:
-        """A new bar at 0 percent."""
-        if self._progress is None:
-            return Bar(None, None)
-        return Bar(self._progress, self._progress.add_task(title, total=100, note=""))
+        """A new bar."""
+        return Bar(self._progress, title)
 
 
 @contextmanager

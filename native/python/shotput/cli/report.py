@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
 import re
-import socket
 import sys
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import distributions
 from pathlib import Path
@@ -23,18 +23,13 @@ import shotput
 from shotput import _native, hosts, local_farm
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import JsonOption, emit, out, size
+from shotput.cli.redaction import redact, secrets_of_environment
 
 EXAMPLE = "Example: shotput report -o report.zip"
 
 # Per file: the end of a log says why, its beginning rarely.
 _LOG_TAIL = 1_000_000
 _HOST_LOGS = 5
-
-_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}\b")
-_SECRET = re.compile(
-    r"(?i)(secret[\w-]*|session[_-]?token|password|passwd|x-amz-security-token|authorization|signature|credential)"
-    r"(\"?\s*[:=]\s*\"?)([^\s\",;]+)"
-)
 
 
 def report(
@@ -46,9 +41,12 @@ def report(
     """Pack logs, settings and versions for a bug report. Keys, tokens, user and machine names are taken out."""
     path = output or Path(f"shotput-report-{datetime.now():%Y%m%d-%H%M%S}.zip")
     names = []
-    secrets = _secrets_of_the_farm()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    secrets = _secrets_of_the_farm() | secrets_of_environment()
     try:
+        if path.is_dir():
+            # A folder named by "." or "" has no name to put a draft beside.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, text in _contents():
@@ -70,17 +68,6 @@ def report(
         out.print("Look through it before you send it.", style="dim")
 
     emit(as_json, {"path": str(path), "files": names}, show)
-
-
-def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """Take out ``secrets``, everything that looks like a key, the user's home folder and the machine's name."""
-    for secret in secrets:
-        text = text.replace(secret, "<redacted>")
-    text = _KEY_ID.sub("<key id>", text)
-    text = _SECRET.sub(r"\1\2<redacted>", text)
-    text = text.replace(str(Path.home()), "<home>")
-    host = socket.gethostname()
-    return re.sub(rf"\b{re.escape(host)}\b", "<machine>", text) if host and host != "localhost" else text
 
 
 def _secrets_of_the_farm() -> set[str]:
@@ -125,9 +112,15 @@ def _contents() -> Iterator[tuple[str, str]]:
 
 
 def _tail(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL))
-        return file.read().decode("utf-8", "replace")
+    try:
+        with log.open("rb") as file:
+            left_out = max(0, log.stat().st_size - _LOG_TAIL)
+            file.seek(left_out)
+            text = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        return f"This log cannot be read: {error.strerror}."
+    # In the rest of a line nobody could see what is secret.
+    return text.partition("\n")[2] if left_out else text
 
 
 def _versions() -> dict[str, Any]:

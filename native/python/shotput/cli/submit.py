@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from shotput import local_farm, submission
+from shotput import bundle as bundles
+from shotput import kept_files, submission
 from shotput.cli import job, targets
 from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
 from shotput.cli.failure import CommandFailure, ExitCode
@@ -19,9 +21,19 @@ from shotput.submission import Connection, SubmittedJob
 EXAMPLE = "Example: shotput submit shot010.blend --wait"
 
 
+def _job_name(name: str | None) -> str | None:
+    """A name as jobs may have it; farms would refuse another one only after all files were sent."""
+    if name is not None and bundles.job_name(name) != name:
+        raise typer.BadParameter(
+            f"{name!r} is no name of a job; give one line of 1 to {bundles.JOB_NAME_LENGTH} characters without spaces "
+            "around it and without double braces."
+        )
+    return name
+
+
 def submit(
     source: Annotated[Path, typer.Argument(metavar="SCENE|BUNDLE", help="A scene file, or a job bundle's folder.")],
-    name: Annotated[str | None, typer.Option("--name", help="The job's name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", callback=_job_name, help="The job's name.")] = None,
     priority: Annotated[int | None, typer.Option("--priority", min=0, max=100, help="0 to 100; 50 by default.")] = None,
     parameters: Annotated[
         list[str] | None,
@@ -41,10 +53,11 @@ def submit(
 ) -> int:
     """Submit a scene or a bundle: files are hashed and sent once, then the job is made."""
     bundle = source
-    if not source.exists():
+    # Unlike Path.exists, this takes a name that is too long for one that is not there.
+    if not os.path.exists(source):  # noqa: PTH110
         raise CommandFailure(f"{source} does not exist; name a scene file or a job bundle's folder.", ExitCode.DOCUMENT)
     if source.is_file():
-        bundle = local_farm.data_dir() / "bundles" / _fresh_name(source)
+        bundle = kept_files.bundle_folder(source)
         chosen = parse_pairs(settings, "--set")
         if ignore_missing:
             # The task on the worker must not stop at what the submission was told to leave out.
@@ -60,10 +73,12 @@ def submit(
         ],
         "require_paths_exist": not ignore_missing,
         "auto_accept": yes or None,
+        # A scene's bundle was made for this submission.
+        "keep_bundle": bundle == source,
     }
     with bars(as_json) as shown:
         submitted, sent = submit_bundle(bundle, connection, shown, **given)
-    result: dict[str, Any] = {"jobId": submitted.job_id, "bundle": str(bundle), "target": connection.name, "sent": sent}
+    result: dict[str, Any] = {"jobId": submitted.job_id, "source": str(source), "target": connection.name, "sent": sent}
     if not wait:
         emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{submitted.job_id}[/]"))
         return ExitCode.OK
@@ -115,9 +130,3 @@ def _confirm(message: str, default: bool) -> bool:
         return default
     err.print(escape(message))
     return typer.confirm("Go on?", default=default, err=True)
-
-
-def _fresh_name(scene: Path) -> str:
-    from datetime import datetime
-
-    return f"{datetime.now():%Y-%m-%d-%H%M%S-%f}-{scene.stem}"
