@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 # A test run in the background of a script inherits an ignored SIGINT, and so would all that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A run that is terminated takes its farms down as an interrupted one does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
