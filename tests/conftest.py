@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,3 +37,14 @@ def build_addons(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict
 def addons(build_addons: Callable[..., dict[str, Path]]) -> dict[str, Path]:
     """Every host's add-on."""
     return build_addons("blender", "houdini", "maya")
+
+
+@pytest.fixture(scope="session")
+def deadline_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The official `deadline` command, newest from PyPI, in an environment of its own."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
+    assert uv is not None, "uv is needed; `make setup` brings it"
+    folder = tmp_path_factory.mktemp("deadline") / "venv"
+    subprocess.run([uv, "venv", "--quiet", folder], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "deadline"], check=True)
+    return folder / "bin" / "deadline"

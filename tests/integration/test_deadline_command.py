@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,6 @@ import pytest
 from shotput import local_farm
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def deadline_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(__file__).parents[2] / ".tools" / "bin"))
-    assert uv is not None, "uv is needed; `make setup` brings it"
-    folder = tmp_path_factory.mktemp("deadline") / "venv"
-    subprocess.run([uv, "venv", "--quiet", folder], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "deadline"], check=True)
-    return folder / "bin" / "deadline"
 
 
 class Command:
