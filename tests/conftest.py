@@ -40,11 +40,9 @@ def addons(build_addons: Callable[..., dict[str, Path]]) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def deadline_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The official `deadline` command, newest from PyPI, in an environment of its own."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
-    assert uv is not None, "uv is needed; `make setup` brings it"
-    folder = tmp_path_factory.mktemp("deadline") / "venv"
-    subprocess.run([uv, "venv", "--quiet", folder], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "deadline"], check=True)
-    return folder / "bin" / "deadline"
+def peers() -> Path:
+    """The folder of the official programs, and of a Python that has their packages."""
+    if not (shutil.which("uv") or (ROOT / ".tools" / "bin" / "uv").exists()):
+        pytest.skip("uv is not installed, so the official programs cannot be; `make setup` brings it")
+    subprocess.run([ROOT / "tools" / "peers", sys.executable], check=True)
+    return ROOT / ".bench" / "peers" / "bin"

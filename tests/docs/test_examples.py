@@ -98,11 +98,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(
-    scene: Path, deadline_program: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Page]]:
+def page(scene: Path, peers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Page]]:
     """Where the blocks of a page run, by its name."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(deadline_program.parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(peers), os.environ["PATH"]])
     pages: dict[str, Page] = {}
 
     def of(name: str) -> Page:

@@ -1,4 +1,4 @@
-"""The official `deadline` command, newest from PyPI, in an environment of its own, against our farm."""
+"""The official `deadline` command, in an environment of its own, against our farm."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Command:
 
 
 @pytest.fixture
-def command(deadline_program: Path, farm: Any, tmp_path: Path) -> Command:
-    return Command(deadline_program, farm, tmp_path / "home")
+def command(peers: Path, farm: Any, tmp_path: Path) -> Command:
+    return Command(peers / "deadline", farm, tmp_path / "home")
 
 
 def test_farms_and_queues(command: Command, farm: Any) -> None:
