@@ -9,7 +9,7 @@ PYTHON ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.PHONY: help setup renderer demo test check bench addons format
+.PHONY: help setup renderer demo test integration peers check bench addons format
 
 setup: ## Python environment and native module
 	@./tools/setup $(PYTHON)
@@ -22,6 +22,12 @@ demo: renderer ## A real scene becomes frames, through every part
 
 test: renderer ## All tests
 	@./tools/test
+
+integration: setup ## The integration tests against one running farm
+	@./tools/integration
+
+peers: setup ## The official programs, for tests and benchmarks, in .bench/peers
+	@./tools/peers .venv/bin/python
 
 check: setup ## Format, lint, types, import contracts, stubs, dead code
 	@./tools/check

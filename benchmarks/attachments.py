@@ -23,7 +23,7 @@ from benchmarks.measure import (
     Row,
     children_cpu_seconds,
     faster,
-    peer_environment,
+    peer_programs,
     run_process,
     seconds,
     within,
@@ -76,7 +76,7 @@ assert statistics.skipped_files == 0, statistics
 
 
 def run() -> list[Row]:
-    bin_folder = peer_environment("deadline", "deadline", "s5cmd")
+    bin_folder = peer_programs()
     with tempfile.TemporaryDirectory(prefix="shotput-bench-") as text:
         folder = Path(text)
         data = folder / "data"

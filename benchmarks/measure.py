@@ -6,6 +6,7 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 REPEATS = 5
-_PEERS = Path(__file__).resolve().parent.parent / ".bench"
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,7 @@ def children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def peer_environment(name: str, *requirements: str) -> Path:
-    """The ``bin`` folder of an environment of its own with packages from PyPI, made once."""
-    folder = _PEERS / name
-    stamp = folder / "requirements"
-    wanted = "\n".join(requirements)
-    if not stamp.exists() or stamp.read_text() != wanted:
-        uv = next(path for path in (Path(".tools/bin/uv"), Path("uv")) if path == Path("uv") or path.exists())
-        run_process([uv, "venv", "--quiet", "--clear", folder])
-        run_process([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", *requirements])
-        stamp.write_text(wanted)
-    return folder / "bin"
+def peer_programs() -> Path:
+    """The folder of the official programs, as uv.lock has them."""
+    run_process([_ROOT / "tools" / "peers", sys.executable])
+    return _ROOT / ".bench" / "peers" / "bin"

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import REPEATS, Figure, Row, peer_environment, rate, run_process
+from benchmarks.measure import REPEATS, Figure, Row, peer_programs, rate, run_process
 
 _TASKS = 200
 _UNIT = "tasks/s"
@@ -63,7 +63,7 @@ with Session(session_id="bench", job_parameter_values={}) as session:
 
 
 def run() -> list[Row]:
-    peers = peer_environment("openjd", "openjd-cli", "openjd-sessions")
+    peers = peer_programs()
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template.json"
         template.write_text(json.dumps(_TEMPLATE), encoding="utf-8")

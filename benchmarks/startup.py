@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks.measure import REPEATS, Figure, Row, below, peer_environment, run_process
+from benchmarks.measure import REPEATS, Figure, Row, below, peer_programs, run_process
 
 _MEASURE = """
 import json, time
@@ -84,7 +84,7 @@ def _samples(python: str | Path, code: str, environment: dict[str, str]) -> list
 
 def run() -> list[Row]:
     """Import and first call in milliseconds, resident memory in megabytes, each below its own ceiling."""
-    peer_python = peer_environment("deadline", "deadline") / "python"
+    peer_python = peer_programs() / "python"
     with _service() as endpoint, tempfile.TemporaryDirectory() as home:
         environment = {
             "HOME": home,

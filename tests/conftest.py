@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 # A test run in the background of a script inherits an ignored SIGINT, and so would all that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A run that is terminated takes its farms down as an interrupted one does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -54,3 +57,12 @@ def build_addons(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict
 def addons(build_addons: Callable[..., dict[str, Path]]) -> dict[str, Path]:
     """Every host's add-on."""
     return build_addons("blender", "houdini", "maya")
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path:
+    """The folder of the official programs, and of a Python that has their packages."""
+    if not (shutil.which("uv") or (ROOT / ".tools" / "bin" / "uv").exists()):
+        pytest.skip("uv is not installed, so the official programs cannot be; `make setup` brings it")
+    subprocess.run([ROOT / "tools" / "peers", sys.executable], check=True)
+    return ROOT / ".bench" / "peers" / "bin"

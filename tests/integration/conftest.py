@@ -1,4 +1,7 @@
-"""A real farm for each test: its processes, its HTTP, its database and its object store, in a folder of its own."""
+"""A real farm for each test: its processes, its HTTP, its database and its object store, in a folder of its own.
+
+Under ``tools/integration``, tests that only talk to a farm share the one that it started.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,10 @@ class FarmUnderTest:
                 command, stdout=out, stderr=out, env={**os.environ, **(environment or {})}, start_new_session=True
             )
         self.wait(self._serves, "the farm serves", _START_SECONDS)
+        return self.attach()
+
+    def attach(self) -> FarmUnderTest:
+        """Use the farm that serves in the folder, whoever started it."""
         self.state = json.loads((self.data_dir / "farm.json").read_text())
         return self
 
@@ -212,8 +219,16 @@ def make_farm(tmp_path: Path) -> Iterator[Callable[..., FarmUnderTest]]:
 
 
 @pytest.fixture
-def farm(make_farm: Callable[..., FarmUnderTest]) -> FarmUnderTest:
+def own_farm(make_farm: Callable[..., FarmUnderTest]) -> FarmUnderTest:
+    """A farm that the test may end and start."""
     return make_farm()
+
+
+@pytest.fixture
+def farm(request: pytest.FixtureRequest) -> FarmUnderTest:
+    """A farm that the test only talks to."""
+    shared = os.environ.get("SHOTPUT_FARM_UNDER_TEST")
+    return FarmUnderTest(Path(shared)).attach() if shared else request.getfixturevalue("own_farm")
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""The official `deadline` command, newest from PyPI, in an environment of its own, against our farm."""
+"""The official `deadline` command, in an environment of its own, against our farm."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,6 @@ import pytest
 from shotput import local_farm
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def deadline_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(__file__).parents[2] / ".tools" / "bin"))
-    assert uv is not None, "uv is needed; `make setup` brings it"
-    folder = tmp_path_factory.mktemp("deadline") / "venv"
-    subprocess.run([uv, "venv", "--quiet", folder], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "deadline"], check=True)
-    return folder / "bin" / "deadline"
 
 
 class Command:
@@ -54,8 +43,8 @@ class Command:
 
 
 @pytest.fixture
-def command(deadline_program: Path, farm: Any, tmp_path: Path) -> Command:
-    return Command(deadline_program, farm, tmp_path / "home")
+def command(peers: Path, farm: Any, tmp_path: Path) -> Command:
+    return Command(peers / "deadline", farm, tmp_path / "home")
 
 
 def test_farms_and_queues(command: Command, farm: Any) -> None:

@@ -84,28 +84,28 @@ def _pids(marker: str) -> list[int]:
 
 
 def test_the_farm_is_killed(
-    farm: Any, templates: Any, tmp_path: Path, marker: str, count_processes: Callable[[str], int]
+    own_farm: Any, templates: Any, tmp_path: Path, marker: str, count_processes: Callable[[str], int]
 ) -> None:
     folder = tmp_path / "done"
-    job_id = submit(farm, templates, folder, marker)
-    farm.wait(lambda: half_done(farm, job_id), "some tasks are done")
-    worker = farm.worker_pid()
-    farm.kill()
-    farm.wait(lambda: not Path(f"/proc/{worker}").exists(), "the worker ends when its farm is gone", 15)
+    job_id = submit(own_farm, templates, folder, marker)
+    own_farm.wait(lambda: half_done(own_farm, job_id), "some tasks are done")
+    worker = own_farm.worker_pid()
+    own_farm.kill()
+    own_farm.wait(lambda: not Path(f"/proc/{worker}").exists(), "the worker ends when its farm is gone", 15)
     assert count_processes(marker) == 0
-    farm.start()
-    check(farm, job_id, folder)
+    own_farm.start()
+    check(own_farm, job_id, folder)
 
 
 def test_a_stopped_farm_goes_on_where_it_was(
-    farm: Any, templates: Any, tmp_path: Path, marker: str, count_processes: Callable[[str], int]
+    own_farm: Any, templates: Any, tmp_path: Path, marker: str, count_processes: Callable[[str], int]
 ) -> None:
     folder = tmp_path / "done"
-    job_id = submit(farm, templates, folder, marker)
-    farm.wait(lambda: half_done(farm, job_id), "some tasks are done")
-    assert farm.stop() == 0
+    job_id = submit(own_farm, templates, folder, marker)
+    own_farm.wait(lambda: half_done(own_farm, job_id), "some tasks are done")
+    assert own_farm.stop() == 0
     assert count_processes(marker) == 0
-    assert count_processes(str(farm.data_dir)) == 0
-    assert not (farm.data_dir / "farm.json").exists()
-    farm.start()
-    check(farm, job_id, folder)
+    assert count_processes(str(own_farm.data_dir)) == 0
+    assert not (own_farm.data_dir / "farm.json").exists()
+    own_farm.start()
+    check(own_farm, job_id, folder)

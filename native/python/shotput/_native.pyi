@@ -103,8 +103,10 @@ def read_config(config_path: str | PathLike[str] | None = None) -> dict[str, dic
     """
 
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
-    """``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the
-    network.
+    """Where the credentials of the configured AWS profile come from, by the AWS files and variables of this machine.
+
+    ``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the
+    network, and nothing is raised: files that cannot be read count as empty.
     """
 
 def check_auth_status(
@@ -112,8 +114,8 @@ def check_auth_status(
 ) -> dict[str, Any]:
     """Ask the service for one farm: ``{"credentials_source": str, "auth_status": str, "api_available": bool}``.
 
-    ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or ``CONFIGURATION_ERROR``. Does
-    not raise when the service refuses or is silent.
+    By ``ListFarms``. ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or
+    ``CONFIGURATION_ERROR``. Does not raise when the service refuses or is silent.
     """
 
 def check_auth_status_with_progress(
@@ -129,7 +131,7 @@ def check_auth_status_with_progress(
 def check_api_available(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> bool:
-    """Whether the service answers the caller. Does not raise when it refuses or is silent."""
+    """Whether the service answers the caller (``ListFarms``). Does not raise when it refuses or is silent."""
 
 def login(
     config_path: str | PathLike[str] | None = None,
@@ -155,26 +157,33 @@ def logout(config_path: str | PathLike[str] | None = None) -> str:
     """
 
 # --- resources --------------------------------------------------------------------------------------------------------
-# All raise `ServiceError` when the service refuses ("<code>: <message>") or is silent, and `ConfigError` when the
-# configuration cannot be used. Lists come with all pages.
+# Each is one operation of the service. `ServiceError`: it refused ("<code>: <message>") or is silent; `ConfigError`:
+# the configuration cannot be used. Lists come with all pages.
 
 def list_farms(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``{"farms": [{"farmId", "displayName", "createdAt", "createdBy"}]}``; times are ISO 8601 with ``Z``."""
+    """``{"farms": [{"farmId", "displayName", "createdAt", "createdBy"}]}`` of ``ListFarms``.
+
+    Times are ISO 8601 with ``Z``. Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def get_farm(
     farm_id: str, config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``{"farmId", "displayName", "createdAt", "createdBy", "costScaleFactor"}`` and, when set, ``kmsKeyArn``,
-    ``updatedAt``, ``updatedBy``, ``description``. Times are ``YYYY-MM-DD HH:MM:SS[.fff]+00:00``.
+    """``{"farmId", "displayName", "createdAt", "createdBy", "costScaleFactor"}`` of ``GetFarm`` and, when set,
+    ``kmsKeyArn``, ``updatedAt``, ``updatedBy``, ``description``. Times are ``YYYY-MM-DD HH:MM:SS[.fff]+00:00``.
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def list_queues(
     farm_id: str, config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}``; times as in
+    """``{"queues": [{"queueId", "displayName", "status", "createdAt", "createdBy"}]}`` of ``ListQueues``; times as in
     :func:`list_farms`.
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def get_queue(
@@ -186,6 +195,8 @@ def get_queue(
 ) -> dict[str, Any]:
     """The queue's members in the words of ``GetQueue``; absent ones and empty lists are left out, times as in
     :func:`get_farm`.
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def list_storage_profiles_for_queue(
@@ -195,7 +206,10 @@ def list_storage_profiles_for_queue(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"storageProfiles": [{"storageProfileId", "displayName", "osFamily"}]}``."""
+    """``{"storageProfiles": [{"storageProfileId", "displayName", "osFamily"}]}`` of ``ListStorageProfilesForQueue``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def get_queue_parameter_definitions(
     farm_id: str,
@@ -205,7 +219,10 @@ def get_queue_parameter_definitions(
     target: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """OpenJD parameter definitions of the queue's environments, by priority; each has a ``userInterface`` with a
-    ``groupLabel``. Raises ``BundleError`` when two environments contradict each other.
+    ``groupLabel``.
+
+    From ``ListQueueEnvironments`` and ``GetQueueEnvironment``. Raises ``ConfigError``, ``ServiceError``, and
+    ``BundleError`` when two environments contradict each other.
     """
 
 def get_job(
@@ -216,7 +233,10 @@ def get_job(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The answer of ``GetJob`` as it came over the wire."""
+    """The answer of ``GetJob`` as it came over the wire; times are ISO 8601 with ``Z``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def search_jobs(
     farm_id: str,
@@ -228,6 +248,8 @@ def search_jobs(
 ) -> dict[str, Any]:
     """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first
     (``SearchJobs``).
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def update_job(
@@ -248,7 +270,9 @@ def update_job(
 ) -> dict[str, Any]:
     """Change a job; ``None`` stays as it is. ``target_task_run_status``: ``READY``, ``SUSPENDED``, ``CANCELED``,
     ``FAILED``, ``SUCCEEDED``, ``PENDING``. ``priority``: 0 to 100. ``max_worker_count``: -1 is no limit. Gives
-    ``{}``.
+    ``{}`` (``UpdateJob``).
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def list_steps(
@@ -259,7 +283,10 @@ def list_steps(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"steps": [...]}`` as ``ListSteps`` gives them."""
+    """``{"steps": [...]}`` as ``ListSteps`` gives them.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def list_tasks(
     farm_id: str,
@@ -270,7 +297,10 @@ def list_tasks(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"tasks": [...]}`` as ``ListTasks`` gives them."""
+    """``{"tasks": [...]}`` as ``ListTasks`` gives them.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def update_task(
     farm_id: str,
@@ -284,7 +314,9 @@ def update_task(
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Set where a task shall go: ``READY`` (try again), ``SUSPENDED``, ``CANCELED``, ``FAILED``, ``SUCCEEDED``. Gives
-    ``{}``.
+    ``{}`` (``UpdateTask``).
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 def list_sessions(
@@ -295,7 +327,10 @@ def list_sessions(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"sessions": [...]}`` as ``ListSessions`` gives them."""
+    """``{"sessions": [...]}`` as ``ListSessions`` gives them.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def list_session_actions(
     farm_id: str,
@@ -307,7 +342,10 @@ def list_session_actions(
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"sessionActions": [...]}`` of one session or one task, as ``ListSessionActions`` gives them."""
+    """``{"sessionActions": [...]}`` of one session or one task, as ``ListSessionActions`` gives them.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
 
 def get_session_log(
     farm_id: str,
@@ -324,6 +362,8 @@ def get_session_log(
 
     Times are milliseconds since 1970. One answer of ``GetLogEvents`` with at most ``limit`` (1 to 10,000) events; go
     on with ``next_token=answer["nextForwardToken"]`` until the token stays the same.
+
+    Raises ``ConfigError``, ``ServiceError``.
     """
 
 # --- submission -------------------------------------------------------------------------------------------------------
@@ -469,8 +509,10 @@ def snapshot(
 
     ``manifest`` is the canonical text of a 2023-03-03 manifest; ``None`` when there is no file. ``cache_dir`` holds
     ``hash_cache.db``, which is shared with the official client; without it every file is read. Relative ``paths`` are
-    below ``root``. Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that
-    leads out of it.
+    below ``root``.
+
+    Raises ``MissingInputsError`` for a path that is missing, a folder, or a link in ``root`` that leads out of it;
+    ``AttachmentsError``, ``DeadlineOperationCanceled``.
     """
 
 def upload_snapshot(
@@ -487,8 +529,9 @@ def upload_snapshot(
     """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
 
     ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the
-    store all the same. A file that changed since it was hashed is an error. What an earlier call sent, killed or not,
-    is not sent again.
+    store all the same. What an earlier call sent, killed or not, is not sent again.
+
+    Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
     """
 
 def download_job_outputs(
@@ -505,6 +548,8 @@ def download_job_outputs(
     in place already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again
     to go on after a failure. Partial files are never visible under their name, contents are held to their hashes, and
     a manifest that leads out of its root is refused before anything is written.
+
+    Raises ``AttachmentsError``, ``ServiceError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
 def sync_inputs(
@@ -518,7 +563,8 @@ def sync_inputs(
     may write into them.
 
     Returns ``{"path_mapping_rules": [{"source_path_format": "POSIX" | "WINDOWS", "source_path", "destination_path"}],
-    "statistics": {...}, "snapshot": <for the next call>}``.
+    "statistics": {...}, "snapshot": <for the next call>}``. Raises ``AttachmentsError``, ``ServiceError``,
+    ``DeadlineOperationCanceled``.
     """
 
 def sync_outputs(
@@ -530,7 +576,8 @@ def sync_outputs(
     ``started_at`` (of the action, seconds since 1970).
 
     Returns ``{"manifests": [{"outputManifestPath", "outputManifestHash"} | {}], "statistics": {...}, "snapshot":
-    ...}``, with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new.
+    ...}``, with one manifest for each of ``attachments["manifests"]``, ``{}`` where there is nothing new. Raises
+    ``AttachmentsError``, ``DeadlineOperationCanceled``.
     """
 
 # --- Open Job Description: templates, jobs, parameter spaces ---
@@ -541,7 +588,7 @@ def check_template(document: str | dict[str, Any], kind: Literal["job", "environ
     ``document`` is YAML or JSON text, or plain values. Each finding is ``{"path", "message"}``, with a path like
     ``steps[0] -> script -> actions -> onRun`` (``""`` for the document as a whole); an empty list means valid. Text
     that is not YAML and duplicate keys are findings too. Mistakes of shape come first: while there are any, the rules
-    about meaning are not looked at.
+    about meaning are not looked at. Raises nothing but ``TypeError``, for a document that is neither text nor a dict.
     """
 
 def decode_job_template(document: str | dict[str, Any]) -> JobTemplate:
@@ -592,7 +639,10 @@ def environment_from_template(
     schema_version: str = "jobtemplate-2023-09",
     extensions: list[str] | None = None,
 ) -> Environment:
-    """Make an environment from ``environmentDetails.template`` of BatchGetJobEntity, as ``step_from_template`` does."""
+    """Make an environment from ``environmentDetails.template`` of BatchGetJobEntity, as ``step_from_template`` does.
+
+    Raises ``TemplateError`` (paths within the environment's template), ``SessionError`` (schema version not supported).
+    """
 
 @final
 class JobTemplate:
@@ -789,10 +839,13 @@ class ObjectStore:
 # damaged, incomplete or of another kind.
 
 def image_size(path: str | PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels, from the file's header."""
+    """Width and height in pixels, from the file's header. Raises ``ImageError``."""
 
 def thumbnail(path: str | PathLike[str], destination: str | PathLike[str], size: int) -> None:
-    """Writes a PNG of at most ``size`` × ``size`` pixels (1 to 8192); smaller images keep their size."""
+    """Writes a PNG of at most ``size`` × ``size`` pixels (1 to 8192); smaller images keep their size.
+
+    Raises ``ImageError``, also for a size out of bounds.
+    """
 
 def contact_sheet(
     paths: Sequence[str | PathLike[str]],
@@ -805,12 +858,14 @@ def contact_sheet(
     """Writes a PNG with all images in a grid, row by row, on a dark ground with thin gaps.
 
     Each image is at most ``thumbnail_size`` pixels wide and high; ``labels``, one per image, are written below them.
+
+    Raises ``ImageError``, also for no image, no column, or another number of labels.
     """
 
 def mean_difference(a: str | PathLike[str], b: str | PathLike[str]) -> float:
     """The mean absolute difference of all pixels and channels as seen on a screen: 0 (equal) to 1 (black on white).
 
-    Alpha counts when either image has it. ``ImageError`` when the sizes differ.
+    Alpha counts when either image has it. Raises ``ImageError``, also when the sizes differ.
     """
 
 # --- Open Job Description: sessions ---
@@ -920,7 +975,10 @@ class Session:
         """
 
 def find_orphans(marker: str) -> list[int]:
-    """List processes of sessions with this id or marker, not the caller's own. Linux only; empty elsewhere."""
+    """List processes (ids) of sessions with this id or marker, not the caller's own, by ``/proc/<pid>/environ``.
+
+    Linux only; empty elsewhere. Raises nothing.
+    """
 
 def kill_orphans(marker: str) -> int:
     """Kill the processes that ``find_orphans`` finds until none is left; return how many there were.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,21 +30,12 @@ NASTY = [
     "\x7fdel",
     "a/ü/b",
 ]
-PEER = Path(__file__).resolve().parents[3] / ".bench" / "deadline-test"
 
 
 @pytest.fixture(scope="session")
-def official() -> Path:
-    """The Python of an environment that holds the official library, newest from PyPI; made once."""
-    python = PEER / "bin" / "python"
-    if not (PEER / "ready").exists():
-        uv = shutil.which("uv")
-        if uv is None:
-            pytest.skip("uv is not installed, so the official library cannot be")
-        subprocess.run([uv, "venv", "--quiet", "--clear", str(PEER)], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), "deadline"], check=True)
-        (PEER / "ready").touch()
-    return python
+def official(peers: Path) -> Path:
+    """The Python of an environment that holds the official library."""
+    return peers / "python"
 
 
 def run(python: Path, code: str, *words: object, env: dict[str, str] | None = None) -> str:

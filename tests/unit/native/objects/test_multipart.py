@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -135,7 +134,7 @@ def test_parts_survive_a_restart(root: Path) -> None:
         s3.close()
 
 
-def test_s5cmd_copies_there_and_back(store: Any, s3: Any, tmp_path: Path) -> None:
+def test_s5cmd_copies_there_and_back(store: Any, s3: Any, tmp_path: Path, peers: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     contents = {f"{number:03}.bin": os.urandom(3000 + number) for number in range(60)}
@@ -150,7 +149,7 @@ def test_s5cmd_copies_there_and_back(store: Any, s3: Any, tmp_path: Path) -> Non
     }
 
     def s5cmd(*arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("s5cmd")), "--endpoint-url", store.endpoint, *arguments]
+        command = [str(peers / "s5cmd"), "--endpoint-url", store.endpoint, *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
     s5cmd("cp", f"{source}/", f"s3://{BUCKET}/up/")
