@@ -9,7 +9,7 @@ PYTHON ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.PHONY: help setup renderer demo test integration peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
+.PHONY: help setup renderer demo test integration fuzz peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
 
 setup: ## Python environment and native module
 	@./tools/setup $(PYTHON)
@@ -25,6 +25,9 @@ test: renderer ## All tests
 
 integration: setup ## The integration tests against one running farm
 	@./tools/integration
+
+fuzz: ## Each fuzz target for SECONDS (60); needs a nightly Rust
+	@./tools/fuzz $(SECONDS)
 
 peers: setup ## The official programs, for tests and benchmarks, in .bench/peers
 	@./tools/peers .venv/bin/python
