@@ -38,7 +38,7 @@ check: setup ## Format, lint, types, import contracts, stubs, dead code
 bench: renderer ## Our figures beside the peers'
 	@./tools/bench
 
-wheels: setup wheel pure-wheels ## All wheels as they are released, checked
+wheels: setup wheel pure-wheels ## All wheels as they are released, tried on old and new systems
 	@SHOTPUT_WHEEL="$$(echo dist/wheels/shotput-[0-9]*.whl)" .venv/bin/python -m pytest tests/wheels
 
 wheel: ## The wheel of `shotput` for TARGET (default: this machine), into dist/wheels
