@@ -9,7 +9,7 @@ PYTHON ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.PHONY: help setup renderer demo test integration peers check bench addons format
+.PHONY: help setup renderer demo test integration fuzz peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
 
 setup: ## Python environment and native module
 	@./tools/setup $(PYTHON)
@@ -26,6 +26,9 @@ test: renderer ## All tests
 integration: setup ## The integration tests against one running farm
 	@./tools/integration
 
+fuzz: ## Each fuzz target for SECONDS (60); needs a nightly Rust
+	@./tools/fuzz $(SECONDS)
+
 peers: setup ## The official programs, for tests and benchmarks, in .bench/peers
 	@./tools/peers .venv/bin/python
 
@@ -34,6 +37,26 @@ check: setup ## Format, lint, types, import contracts, stubs, dead code
 
 bench: renderer ## Our figures beside the peers'
 	@./tools/bench
+
+wheels: setup wheel pure-wheels ## All wheels as they are released, tried on old and new systems
+	@SHOTPUT_WHEEL="$$(echo dist/wheels/shotput-[0-9]*.whl)" .venv/bin/python -m pytest tests/wheels
+
+wheel: ## The wheel of `shotput` for TARGET (default: this machine), into dist/wheels
+	@./tools/wheel $(TARGET)
+
+# What a machine of the release workflow lacks for TARGET.
+wheel-tools:
+	@rustup target add $(if $(filter universal2-apple-darwin,$(TARGET)),x86_64-apple-darwin aarch64-apple-darwin,$(TARGET))
+
+pure-wheels:
+	@for project in shared_ui farm integrations; do uv build --quiet --wheel --out-dir dist/wheels $$project; done
+
+# The wheel in dist/wheels, on a Python that uv finds or fetches.
+smoke:
+	@uv run --quiet --isolated --no-project --python $(or $(PYTHON),3.9) --with dist/wheels/shotput-[0-9]*.whl python -I tests/wheels/smoke.py
+
+deny: ## Licences, sources and known weaknesses of all crates, by cargo-deny
+	@./tools/deny
 
 addons: setup ## Every host's installable add-on, into dist/
 	@.venv/bin/python build_addons.py --release

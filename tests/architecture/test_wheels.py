@@ -1,4 +1,4 @@
-"""The wheels outside a checkout: their content, the oldest Python, and the hosts and profiles for the command."""
+"""The wheels outside a checkout: on the oldest Python, and with the hosts and profiles that the command needs."""
 
 from __future__ import annotations
 
@@ -29,45 +29,6 @@ sys.path.append(sys.argv[1])
 from shotput import hosts, profile
 print(json.dumps([profile.names(), str(hosts.package_folder(profile.find("blender")))]))
 """
-
-
-@pytest.fixture(scope="module")
-def native_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of `shotput` as maturin makes it, around the native module as it was built for the tests."""
-    folder = tmp_path_factory.mktemp("native")
-    command = [str(Path(sys.executable).parent / "maturin"), "build", "--profile", "dev", "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT / "native", check=True, capture_output=True)
-    (wheel,) = folder.iterdir()
-    return wheel
-
-
-def test_the_native_wheel_holds_module_wrappers_stubs_and_licence(native_wheel: Path) -> None:
-    package = ROOT / "native" / "python"
-    wrappers = [path.relative_to(package).as_posix() for path in package.rglob("*.py")]
-    about = [
-        "METADATA",
-        "RECORD",
-        "WHEEL",
-        "entry_points.txt",
-        "licenses/LICENSE",
-        "sboms/shotput-native.cyclonedx.json",
-    ]
-    assert wrappers
-    with zipfile.ZipFile(native_wheel) as content:
-        names = content.namelist()
-        folder = next(name for name in names if name.endswith("/METADATA")).removesuffix("METADATA")
-        metadata = content.read(folder + "METADATA").decode()
-    assert sorted(names) == sorted(
-        [
-            *wrappers,
-            "shotput/_native.abi3.so",
-            "shotput/_native.pyi",
-            "shotput/py.typed",
-            *(folder + name for name in about),
-        ]
-    )
-    assert "\nRequires-Python: >=3.9\n" in metadata
-    assert "\nLicense-Expression: Apache-2.0\n" in metadata
 
 
 @pytest.fixture

@@ -112,6 +112,9 @@ impl Manifest {
         if document.paths.is_empty() {
             return Err(invalid("it names no file".into()));
         }
+        if document.paths.iter().try_fold(0_u64, |sum, item| sum.checked_add(item.size)).is_none() {
+            return Err(invalid("its files are larger in all than a number can say".into()));
+        }
         let mut entries = Vec::with_capacity(document.paths.len());
         for item in document.paths {
             if item.hash.is_empty() || !item.hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) {

@@ -25,7 +25,8 @@ impl Document {
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let mut document = Self::default();
         let mut section: Option<usize> = None;
-        let mut open_entry = false;
+        let mut open_entry = None;
+        let mut empty_lines = 0;
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let refuse = |what: &str| {
                 Err(CoreError::Config(format!(
@@ -35,40 +36,42 @@ impl Document {
             };
             let trimmed = line.trim();
             if trimmed.is_empty() {
-                open_entry = false;
+                empty_lines += 1;
                 continue;
             }
             if trimmed.starts_with('#') || trimmed.starts_with(';') {
                 continue;
             }
             if line.starts_with(char::is_whitespace)
-                && open_entry
-                && let Some(entry) = section.and_then(|at| document.sections[at].entries.last_mut())
+                && let (Some(at), Some(open)) = (section, open_entry)
             {
-                entry.1.push('\n');
+                let entry: &mut (String, String) = &mut document.sections[at].entries[open];
+                // Empty lines belong to a value that goes on behind them.
+                entry.1.push_str(&"\n".repeat(empty_lines + 1));
                 entry.1.push_str(trimmed);
+                empty_lines = 0;
                 continue;
             }
+            empty_lines = 0;
             if let Some(rest) = trimmed.strip_prefix('[') {
                 let Some(end) = rest.rfind(']') else {
                     return refuse("opens a section with `[` and does not close it");
                 };
                 section = Some(document.section_index(&rest[..end]));
-                open_entry = false;
+                open_entry = None;
                 continue;
             }
             let Some(at) = section else {
                 return refuse("stands before any [section]");
             };
-            let Some(cut) = trimmed.find('=').or_else(|| trimmed.find(':')) else {
+            let Some(cut) = trimmed.find(['=', ':']) else {
                 return refuse("has neither `=` nor `:`");
             };
             let key = trimmed[..cut].trim().to_lowercase();
             if key.is_empty() {
                 return refuse("has no key");
             }
-            document.sections[at].set(&key, trimmed[cut + 1..].trim());
-            open_entry = true;
+            open_entry = Some(document.sections[at].set(&key, trimmed[cut + 1..].trim()));
         }
         Ok(document)
     }
@@ -123,26 +126,32 @@ impl Section {
         self.entries.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn set(&mut self, key: &str, value: &str) {
-        match self.entries.iter_mut().find(|(name, _)| name == key) {
+    /// Sets a raw value; where the entry stands.
+    fn set(&mut self, key: &str, value: &str) -> usize {
+        let place = self.entries.iter().position(|(name, _)| name == key).unwrap_or(self.entries.len());
+        match self.entries.get_mut(place) {
             Some(entry) => entry.1 = value.to_owned(),
             None => self.entries.push((key.to_owned(), value.to_owned())),
         }
+        place
     }
 }
 
 /// How deep `%(key)s` may refer to a value that refers on; the figure of Python's `configparser`.
 const MAX_DEPTH: usize = 10;
 
+/// How many references one value may lead to in all: ten levels of ten would be a text that no memory holds.
+const MAX_REFERENCES: usize = 1_000;
+
 /// What a raw value means to Python's `configparser`: `%%` is `%`, `%(key)s` is the value of `key` in the same section.
 ///
 /// A lone `%`, which Python refuses, stands for itself, and so does a reference that leads nowhere: a file that was
 /// written by hand stays readable.
 pub fn interpolate(raw: &str, section: &Section) -> String {
-    expand(raw, section, 0)
+    expand(raw, section, 0, &mut 0)
 }
 
-fn expand(raw: &str, section: &Section, depth: usize) -> String {
+fn expand(raw: &str, section: &Section, depth: usize, references: &mut usize) -> String {
     let mut value = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('%') {
@@ -151,8 +160,11 @@ fn expand(raw: &str, section: &Section, depth: usize) -> String {
         if let Some(after) = rest.strip_prefix('%') {
             value.push('%');
             rest = after;
-        } else if let Some((target, after)) = reference(rest, section).filter(|_| depth < MAX_DEPTH) {
-            value.push_str(&expand(target, section, depth + 1));
+        } else if let Some((target, after)) =
+            reference(rest, section).filter(|_| depth < MAX_DEPTH && *references < MAX_REFERENCES)
+        {
+            *references += 1;
+            value.push_str(&expand(target, section, depth + 1, references));
             rest = after;
         } else {
             value.push('%');

@@ -78,6 +78,8 @@ fn unusable_manifests_are_refused_with_the_reason() {
     assert_eq!(refusal(&twice), format!("{start}it names \"x\" twice."));
     let none = r#"{"hashAlg":"xxh128","manifestVersion":"2023-03-03","paths":[],"totalSize":0}"#;
     assert_eq!(refusal(none), format!("{start}it names no file."));
+    let huge = twice.replace("\"path\":\"x\",\"size\":2}]", "\"path\":\"y\",\"size\":18446744073709551615}]");
+    assert_eq!(refusal(&huge), format!("{start}its files are larger in all than a number can say."));
     assert!(refusal(&document("x").replace("\"size\":2", "\"size\":-2")).starts_with(start));
     assert!(refusal("[").starts_with(start));
 }

@@ -68,6 +68,27 @@ fn no_text_makes_the_reader_panic_or_change_its_mind() {
 }
 
 #[test]
+fn values_are_those_of_pythons_configparser() {
+    let text = "[settings]\nca_bundle: a=b:c\nlocale = c\nknown_asset_paths = /a\n\n\t/b\n\n  /c\n\nlog_level = x\nlocale = d\n e\n";
+    let document = Document::parse(text, "here").unwrap();
+    assert_eq!(document.get("settings", "ca_bundle"), Some("a=b:c"));
+    assert_eq!(document.get("settings", "locale"), Some("d\ne"));
+    assert_eq!(document.get("settings", "known_asset_paths"), Some("/a\n\n/b\n\n/c"));
+    assert_eq!(document.get("settings", "log_level"), Some("x"));
+}
+
+#[test]
+fn references_without_end_come_to_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let again = "%(identifier)s".repeat(40);
+    std::fs::write(&path, format!("[telemetry]\nidentifier = {again}\n")).unwrap();
+    let value = Config::read(Some(&path)).unwrap().get("telemetry.identifier").unwrap();
+    assert!(value.starts_with("%(identifier)s"), "{}", value.len());
+    assert!(value.len() < 1_000_000, "{}", value.len());
+}
+
+#[test]
 fn booleans() {
     for text in ["yes", "on", "TRUE", "1"] {
         assert!(config::parse_bool(text).unwrap(), "{text}");

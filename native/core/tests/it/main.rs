@@ -11,3 +11,5 @@ mod images;
 mod objects_sdk;
 #[cfg(unix)]
 mod openjd_sessions;
+mod properties;
+mod property_tests;
