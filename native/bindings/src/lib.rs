@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod images;
 mod objects;
+mod preparation;
 mod resources;
 mod runtime;
 mod sessions;
@@ -21,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     resources::register(module)?;
     submission::register(module)?;
     attachments::register(module)?;
+    preparation::register(module)?;
     template::register(module)?;
     sessions::register(module)?;
     objects::register(module)?;

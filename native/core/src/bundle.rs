@@ -46,14 +46,7 @@ impl Bundle {
             "templatePath": self.template.path,
             "template": self.template.value,
             "parameters": self.parameters,
-            "assetReferences": {
-                "inputs": {
-                    "filenames": self.references.input_files,
-                    "directories": self.references.input_directories,
-                },
-                "outputs": { "directories": self.references.output_directories },
-                "referencedPaths": self.references.referenced_paths,
-            },
+            "assetReferences": self.references.to_value(),
         })
     }
 

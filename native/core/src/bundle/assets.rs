@@ -64,6 +64,15 @@ impl AssetReferences {
         }
     }
 
+    /// What stands below `assetReferences` in the document.
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({
+            "inputs": { "filenames": self.input_files, "directories": self.input_directories },
+            "outputs": { "directories": self.output_directories },
+            "referencedPaths": self.referenced_paths,
+        })
+    }
+
     /// Whether nothing is referred to.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
