@@ -330,7 +330,7 @@ def create_job_from_job_bundle(
     while waiting for the job.
     """
 
-# --- what a submission does before it hashes, step by step -------------------------------------------------------------
+# --- what a submission does before it hashes, step by step ------------------------------------------------------------
 
 def apply_job_parameters(
     parameters: Sequence[Mapping[str, Any]], values: Mapping[str, Any], current_dir: str | PathLike[str] | None = None
