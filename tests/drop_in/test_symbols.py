@@ -30,6 +30,11 @@ def test_the_table_has_every_call_and_every_call_is_in_the_table() -> None:
     assert sorted(CALLS) == sorted(row.symbol for row in ROWS)
 
 
+def test_rows_wait_for_nothing_but_names_of_the_native_contract() -> None:
+    names = json.loads((DESCRIBE.parent / "native_names.json").read_text())
+    assert {name for row in ROWS for name in row.needs} <= set(names)
+
+
 def _described(python: Path) -> dict[str, Any]:
     command = [python, "-I", DESCRIBE, *(row.symbol for row in ROWS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
