@@ -9,13 +9,16 @@ PYTHON ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.PHONY: help setup renderer demo test integration fuzz peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
+.PHONY: help setup renderer compat demo test integration fuzz peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
 
 setup: ## Python environment and native module
 	@./tools/setup $(PYTHON)
 
 renderer: ## The same, and a Blender: the one on PATH, else the bpy wheel
 	@./tools/setup --with-renderer $(PYTHON)
+
+compat: setup ## .venv-compat: the names of the package deadline, over Shotput
+	@./tools/compat
 
 demo: renderer ## A real scene becomes frames, through every part
 	@.venv/bin/shotput demo

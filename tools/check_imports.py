@@ -11,9 +11,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The parts of the namespace `deadline`, which itself is no package.
+COMPAT = ("deadline.client", "deadline.job_attachments")
 
 QT = ("PySide2", "PySide6", "PyQt5", "PyQt6", "qtpy", "shiboken2", "shiboken6")
 
@@ -30,7 +34,7 @@ def hosts() -> list[str]:
     return [name for name in names if (ROOT / "integrations" / name.removeprefix("shotput_") / name).is_dir()]
 
 
-def contract(name: str, kind: str, **fields: list[str] | str) -> str:
+def contract(name: str, kind: str, **fields: Sequence[str]) -> str:
     """One section of import-linter's INI file."""
     lines = [f"[importlinter:contract:{name.replace(' ', '-')}]", f"name = {name}", f"type = {kind}"]
     for key, value in fields.items():
@@ -45,7 +49,7 @@ def contracts() -> str:
     """The whole configuration."""
     host_packages = hosts()
     dcc = dcc_modules()
-    packages = ["shotput", "shotput_ui", "shotput_farm", *host_packages]
+    packages = ["shotput", "shotput_ui", "shotput_farm", *COMPAT, *host_packages]
     sections = [
         "[importlinter]\ninclude_external_packages = True\nroot_packages =\n"
         + "\n".join(f"    {p}" for p in packages)
@@ -97,6 +101,18 @@ def contracts() -> str:
             source_modules=["shotput_ui"],
             forbidden_modules=["shotput_farm", *host_packages],
         ),
+        contract(
+            "the stand-in for the package deadline knows the facade alone",
+            "forbidden",
+            source_modules=COMPAT,
+            forbidden_modules=[*QT, *dcc, "shotput.cli", "shotput_ui", "shotput_farm", *host_packages],
+        ),
+        contract(
+            "nothing of ours needs the stand-in for the package deadline",
+            "forbidden",
+            source_modules=["shotput", "shotput_ui", "shotput_farm", *host_packages],
+            forbidden_modules=COMPAT,
+        ),
     ]
     if len(host_packages) > 1:
         sections.append(contract("hosts do not know each other", "independence", modules=host_packages))
@@ -134,7 +150,7 @@ def main() -> int:
         print(line)
     if native:
         return 1
-    paths = [ROOT / "native/python", ROOT / "shared_ui", ROOT / "farm"]
+    paths = [ROOT / "native/python", ROOT / "shared_ui", ROOT / "farm", ROOT / "compat"]
     paths += [ROOT / "integrations" / host.removeprefix("shotput_") for host in hosts()]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "importlinter.ini"

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_part_has_the_version_of_the_workspace():
     expected = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     found = {"shotput": shotput.__version__, "shotput_farm": shotput_farm.__version__}
-    for project in ("pyproject.toml", "shared_ui/pyproject.toml", "farm/pyproject.toml", "integrations/pyproject.toml"):
-        found[project] = tomllib.loads((ROOT / project).read_text())["project"]["version"]
+    for folder in (".", "shared_ui", "farm", "integrations", "compat"):
+        found[folder] = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]["version"]
     assert found == dict.fromkeys(found, expected)
 
 

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod images;
 mod objects;
+mod preparation;
 mod resources;
 mod runtime;
 mod sessions;
@@ -28,6 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     submission::register(module)?;
     telemetry::register(module)?;
     attachments::register(module)?;
+    preparation::register(module)?;
     template::register(module)?;
     sessions::register(module)?;
     objects::register(module)?;

@@ -21,11 +21,13 @@ __all__ = [
     "StepScript",
     "TelemetryClient",
     "__version__",
+    "apply_job_parameters",
     "call_async",
     "check_api_available",
     "check_auth_status",
     "check_auth_status_with_progress",
     "check_template",
+    "compare_parameters",
     "contact_sheet",
     "create_job",
     "create_job_from_job_bundle",
@@ -37,10 +39,13 @@ __all__ = [
     "get_credentials_source",
     "get_farm",
     "get_job",
+    "get_parameter_control",
     "get_queue",
     "get_queue_parameter_definitions",
     "get_session_log",
     "get_setting",
+    "group_paths",
+    "hash_bytes",
     "image_size",
     "kill_orphans",
     "list_farms",
@@ -488,6 +493,46 @@ class TelemetryClient:
 
     def close(self) -> None:
         """Send what waits, for two seconds at most, and end the thread. The drop of the object does the same."""
+# --- what a submission does before it hashes, step by step ------------------------------------------------------------
+
+def apply_job_parameters(
+    parameters: Sequence[Mapping[str, Any]], values: Mapping[str, Any], current_dir: str | PathLike[str] | None = None
+) -> dict[str, Any]:
+    """Put values into parameter definitions: ``{"parameters": [...], "assetReferences": {...}}``.
+
+    ``parameters`` are those of :func:`read_bundle` or :func:`get_queue_parameter_definitions`; each comes back with a
+    ``value`` where it has one. Relative paths lie in ``current_dir`` (default: the process'). ``assetReferences`` is
+    what PATH parameters refer to, in the shape of the document. Raises ``BundleError`` for an unknown name, a value
+    that does not fit its definition, and a parameter without value and default.
+    """
+
+def get_parameter_control(definition: Mapping[str, Any]) -> str:
+    """Name the control of a parameter definition: the one it names, else the one that its type has.
+
+    Raises ``BundleError`` for a definition that breaks the rules, and for a control that does not fit the type.
+    """
+
+def compare_parameters(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """List the members in which two definitions of one parameter differ; how they look does not count."""
+
+def group_paths(
+    input_files: Sequence[str | PathLike[str]] = ...,
+    output_directories: Sequence[str | PathLike[str]] = ...,
+    referenced_paths: Sequence[str | PathLike[str]] = ...,
+    *,
+    locations: Sequence[Mapping[str, str]] | None = None,
+    require_paths_exist: bool = False,
+) -> dict[str, Any]:
+    """Sort paths under asset roots.
+
+    ``locations`` are the ``fileSystemLocations`` of a storage profile (``{"name", "path", "type"}``). Returns
+    ``{"groups": [{"root", "location_name", "inputs", "outputs", "references"}], "total_files", "total_bytes",
+    "warnings": [str]}``, groups by root, paths absolute. Raises ``MissingInputsError`` for an input that is a folder,
+    and, with ``require_paths_exist``, for one that is missing; without, it becomes a reference and a warning.
+    """
+
+def hash_bytes(data: bytes) -> str:
+    """Hash data as job attachments do: xxh128, 32 hexadecimal digits."""
 
 # --- job attachments --------------------------------------------------------------------------------------------------
 # `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",

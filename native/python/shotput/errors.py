@@ -19,17 +19,29 @@ class DeadlineOperationError(Exception):
 class DeadlineOperationCanceled(DeadlineOperationError):
     """The caller, or one of the caller's callbacks, ended the operation."""
 
+    def __init__(self, message: str = "Operation canceled") -> None:
+        super().__init__(message)
+
 
 class UserInitiatedCancel(DeadlineOperationCanceled):
     """A person declined a confirmation."""
+
+    def __init__(self, message: str = "Operation canceled by user") -> None:
+        super().__init__(message)
 
 
 class CreateJobWaiterCanceled(DeadlineOperationCanceled):
     """The wait for a created job was ended; the job itself goes on."""
 
+    def __init__(self, message: str = "Operation canceled while waiting for CreateJob to finish") -> None:
+        super().__init__(message)
+
 
 class DeadlineOperationTimedOut(DeadlineOperationError):
     """A limit of time passed."""
+
+    def __init__(self, message: str = "Operation timed out") -> None:
+        super().__init__(message)
 
 
 class ConfigError(DeadlineOperationError):

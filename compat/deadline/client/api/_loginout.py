@@ -1,0 +1,44 @@
+"""Login and logout through Deadline Cloud monitor."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from typing import Any, Callable
+
+from shotput import _native
+
+from ..config import config_file
+from ._session import AwsCredentialsSource, invalidate_boto3_session_cache
+
+__all__ = ["login", "logout"]
+
+
+def login(
+    on_pending_authorization: Callable[..., Any] | None,
+    on_cancellation_check: Callable[[], bool] | None,
+    config: ConfigParser | None = None,
+    from_gui: bool = False,
+) -> str:
+    """Start the monitor and wait until a person logged in with it; a sentence that names the profile.
+
+    ``on_pending_authorization(credentials_source=...)`` is called once the monitor waits. ``on_cancellation_check()``
+    is asked again and again, and ends the login when it says so. Raises ``DeadlineOperationError`` for a profile that
+    the monitor did not make, and when the login fails or is ended.
+    """
+
+    def pending(credentials_source: Any) -> None:
+        if on_pending_authorization is not None:
+            on_pending_authorization(credentials_source=AwsCredentialsSource[credentials_source.name])
+
+    with config_file.as_file(config) as path:
+        message: str = _native.login(path, pending, on_cancellation_check)  # type: ignore[attr-defined,unused-ignore]
+    invalidate_boto3_session_cache()
+    return message
+
+
+def logout(config: ConfigParser | None = None, from_gui: bool = False) -> str:
+    """Let the monitor log out; what it said. Raises ``DeadlineOperationError`` as :func:`login` does."""
+    with config_file.as_file(config) as path:
+        message: str = _native.logout(path)  # type: ignore[attr-defined,unused-ignore]
+    invalidate_boto3_session_cache()
+    return message

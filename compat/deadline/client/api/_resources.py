@@ -1,0 +1,109 @@
+"""Calls of Deadline Cloud in the shapes of boto3: keywords in, the reply with all pages out."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from typing import Any, Callable, Optional
+
+from ...job_attachments.models import (
+    FileSystemLocation,
+    FileSystemLocationType,
+    StorageProfile,
+    StorageProfileOperatingSystemFamily,
+)
+from ._session import get_boto3_client, get_user_and_identity_store_id
+
+__all__ = [
+    "assume_queue_role_for_read",
+    "assume_queue_role_for_user",
+    "get_storage_profile_for_queue",
+    "list_farms",
+    "list_fleets",
+    "list_jobs",
+    "list_queues",
+    "list_storage_profiles_for_queue",
+]
+
+_Config = Optional[ConfigParser]
+
+
+def all_pages(operation: Callable[..., dict[str, Any]], member: str, keywords: dict[str, Any]) -> dict[str, Any]:
+    """Call an operation until it gives no more; ``{member: [...]}``."""
+    items: list[Any] = []
+    token: dict[str, str] = {}
+    while True:
+        reply = operation(**keywords, **token)
+        items += reply[member]
+        if not reply.get("nextToken"):
+            return {member: items}
+        token = {"nextToken": reply["nextToken"]}
+
+
+def _of_user(keywords: dict[str, Any], config: _Config) -> dict[str, Any]:
+    """A monitor's user may list only what is shared with them, so the call has to name them."""
+    user, _ = get_user_and_identity_store_id(config)
+    return {"principalId": user, **keywords} if user else keywords
+
+
+def list_farms(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    """``{"farms": [...]}`` as ``ListFarms`` gives them, each with the ``region`` that was asked."""
+    client = get_boto3_client("deadline", config, region)
+    farms = all_pages(client.list_farms, "farms", _of_user(kwargs, config))["farms"]
+    return {"farms": [{**farm, "region": client.meta.region_name} for farm in farms]}
+
+
+def list_queues(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    """``{"queues": [...]}`` as ``ListQueues`` gives them."""
+    client = get_boto3_client("deadline", config, region)
+    return all_pages(client.list_queues, "queues", _of_user(kwargs, config))
+
+
+def list_jobs(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    """``{"jobs": [...]}`` as ``ListJobs`` gives them."""
+    client = get_boto3_client("deadline", config, region)
+    return all_pages(client.list_jobs, "jobs", _of_user(kwargs, config))
+
+
+def list_fleets(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    """``{"fleets": [...]}`` as ``ListFleets`` gives them."""
+    client = get_boto3_client("deadline", config, region)
+    return all_pages(client.list_fleets, "fleets", _of_user(kwargs, config))
+
+
+def list_storage_profiles_for_queue(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    """``{"storageProfiles": [...]}`` as ``ListStorageProfilesForQueue`` gives them."""
+    client = get_boto3_client("deadline", config, region)
+    return all_pages(client.list_storage_profiles_for_queue, "storageProfiles", kwargs)
+
+
+def get_storage_profile_for_queue(
+    farm_id: str, queue_id: str, storage_profile_id: str, deadline: Any = None, config: _Config = None
+) -> StorageProfile:
+    """A storage profile as users of a queue see it; ``deadline`` is the client to ask with."""
+    client = deadline or get_boto3_client("deadline", config)
+    reply = client.get_storage_profile_for_queue(farmId=farm_id, queueId=queue_id, storageProfileId=storage_profile_id)
+    return StorageProfile(
+        storageProfileId=reply["storageProfileId"],
+        displayName=reply["displayName"],
+        osFamily=StorageProfileOperatingSystemFamily(reply["osFamily"]),
+        fileSystemLocations=[
+            FileSystemLocation(place["name"], place["path"], FileSystemLocationType(place["type"]))
+            for place in reply.get("fileSystemLocations", [])
+        ],
+    )
+
+
+def assume_queue_role_for_user(farmId: str, queueId: str, *, config: _Config = None) -> dict[str, Any]:
+    """The reply of ``AssumeQueueRoleForUser``: ``{"credentials": {"accessKeyId", …, "expiration"}}``."""
+    reply: dict[str, Any] = get_boto3_client("deadline", config).assume_queue_role_for_user(
+        farmId=farmId, queueId=queueId
+    )
+    return reply
+
+
+def assume_queue_role_for_read(farmId: str, queueId: str, *, config: _Config = None) -> dict[str, Any]:
+    """The reply of ``AssumeQueueRoleForRead``; as :func:`assume_queue_role_for_user`, to look only."""
+    reply: dict[str, Any] = get_boto3_client("deadline", config).assume_queue_role_for_read(
+        farmId=farmId, queueId=queueId
+    )
+    return reply

@@ -1,0 +1,125 @@
+"""Parameters of a job bundle. Every rule about them is the native module's."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from shotput import _native
+from shotput.errors import BundleError
+
+from .submission import AssetReferences
+
+__all__ = [
+    "JobParameter",
+    "apply_job_parameters",
+    "get_ui_control_for_parameter_definition",
+    "parameter_definition_difference",
+    "read_job_bundle_parameters",
+]
+
+
+class UserInterfaceFileFilter(TypedDict):
+    """A line in the file dialog of a PATH parameter."""
+
+    label: str
+    patterns: list[str]
+
+
+class UserInterfaceSpec(TypedDict, total=False):
+    """How a parameter is shown."""
+
+    control: str
+    decimals: int
+    groupLabel: str
+    label: str
+    singleStepDelta: float
+    fileFilters: list[UserInterfaceFileFilter]
+    fileFilterDefault: UserInterfaceFileFilter
+
+
+class _Named(TypedDict):
+    name: str
+
+
+class JobParameter(_Named, total=False):
+    """A parameter definition in the words of Open Job Description, with its value once it has one.
+
+    With ``name`` and ``value`` alone it is a value whose definition lies elsewhere.
+    """
+
+    type: str
+    description: str
+    value: Any
+    default: Any
+    allowedValues: list[Any]
+    dataFlow: str
+    objectType: str
+    maxLength: int
+    minLength: int
+    maxValue: int | float | str
+    minValue: int | float | str
+    item: dict[str, Any]
+    userInterface: UserInterfaceSpec
+
+
+def read_job_bundle_parameters(bundle_dir: str) -> list[JobParameter]:
+    """Definitions of the bundle's template with the bundle's values, then values that are defined elsewhere.
+
+    Raises ``DeadlineOperationError`` for a bundle that breaks the rules.
+    """
+    parameters: list[JobParameter] = _native.read_bundle(bundle_dir)["parameters"]
+    return parameters
+
+
+def apply_job_parameters(
+    job_parameters: list[dict[str, Any]],
+    job_bundle_dir: str,
+    parameters: list[JobParameter],
+    asset_references: AssetReferences,
+    *,
+    allow_uri_path_values: bool = False,
+) -> None:
+    """Put values into ``parameters``, and what PATH parameters refer to into ``asset_references``, both in place.
+
+    ``job_parameters`` are ``{"name", "value"}``; those that ``parameters`` do not define are left alone. A relative
+    path lies in the current folder. With ``allow_uri_path_values`` a URI (``scheme://``) is no path: it stays as it is
+    and refers to no file. Raises ``DeadlineOperationError`` for a value that does not fit its definition, and for a
+    parameter that has neither a value nor a default.
+    """
+    defined = {parameter["name"]: parameter for parameter in parameters if "type" in parameter}
+    given = {entry["name"]: entry["value"] for entry in job_parameters if entry["name"] in defined}
+    uris = {}
+    if allow_uri_path_values:
+        uris = {
+            name: value
+            for name, parameter in defined.items()
+            if parameter["type"] == "PATH"
+            and "://" in str(value := given.pop(name, None) or parameter.get("value", parameter.get("default", "")))
+        }
+    paths = [parameter for name, parameter in defined.items() if name not in uris]
+    try:
+        applied = _native.apply_job_parameters(paths, given)
+    except BundleError as error:
+        raise BundleError(f"{error} The job bundle is {job_bundle_dir}.") from error
+    for parameter, result in zip(paths, applied["parameters"]):
+        if parameter["name"] in given and "value" in result:
+            parameter["value"] = result["value"]
+    for name, value in uris.items():
+        defined[name]["value"] = value
+    found = AssetReferences.from_dict({"assetReferences": applied["assetReferences"]})
+    for member in ("input_filenames", "input_directories", "output_directories", "referenced_paths"):
+        getattr(asset_references, member).update(getattr(found, member))
+
+
+def get_ui_control_for_parameter_definition(param_def: JobParameter) -> str:
+    """The control of a definition: the one it names, else the one that its type has.
+
+    Raises ``DeadlineOperationError`` for a control that does not fit the type.
+    """
+    return _native.get_parameter_control(param_def)
+
+
+def parameter_definition_difference(lhs: JobParameter, rhs: JobParameter, *, ignore_missing: bool = False) -> list[str]:
+    """The members in which two definitions differ; with ``ignore_missing``, of those that both have."""
+    differences = _native.compare_parameters(lhs, rhs)
+    return [member for member in differences if not ignore_missing or (member in lhs and member in rhs)]

@@ -1,0 +1,75 @@
+"""What a job bundle refers to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["AssetReferences"]
+
+
+@dataclass(init=False)
+class AssetReferences:
+    """Files and folders of a job: the document ``asset_references`` in memory. False when it refers to nothing."""
+
+    input_filenames: set[str] = field(default_factory=set)
+    input_directories: set[str] = field(default_factory=set)
+    output_directories: set[str] = field(default_factory=set)
+    referenced_paths: set[str] = field(default_factory=set)
+
+    def __init__(
+        self,
+        *,
+        input_filenames: set[str] | None = None,
+        input_directories: set[str] | None = None,
+        output_directories: set[str] | None = None,
+        referenced_paths: set[str] | None = None,
+    ) -> None:
+        self.input_filenames = input_filenames or set()
+        self.input_directories = input_directories or set()
+        self.output_directories = output_directories or set()
+        self.referenced_paths = referenced_paths or set()
+
+    def __bool__(self) -> bool:
+        return any((self.input_filenames, self.input_directories, self.output_directories, self.referenced_paths))
+
+    def union(self, other: AssetReferences) -> AssetReferences:
+        """The references of both."""
+        return AssetReferences(
+            input_filenames=self.input_filenames | other.input_filenames,
+            input_directories=self.input_directories | other.input_directories,
+            output_directories=self.output_directories | other.output_directories,
+            referenced_paths=self.referenced_paths | other.referenced_paths,
+        )
+
+    @classmethod
+    def from_dict(cls, obj: dict[str, Any] | None) -> AssetReferences:
+        """From the document; paths are normalised by their letters alone. Nothing gives empty references."""
+        if not obj:
+            return cls()
+        document = obj["assetReferences"]
+        inputs, outputs = document.get("inputs", {}), document.get("outputs", {})
+
+        def paths(listed: list[str] | None) -> set[str]:
+            return {os.path.normpath(path) for path in listed or []}
+
+        return cls(
+            input_filenames=paths(inputs.get("filenames")),
+            input_directories=paths(inputs.get("directories")),
+            output_directories=paths(outputs.get("directories")),
+            referenced_paths=paths(document.get("referencedPaths")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document, every list sorted."""
+        return {
+            "assetReferences": {
+                "inputs": {
+                    "directories": sorted(self.input_directories),
+                    "filenames": sorted(self.input_filenames),
+                },
+                "outputs": {"directories": sorted(self.output_directories)},
+                "referencedPaths": sorted(self.referenced_paths),
+            }
+        }
