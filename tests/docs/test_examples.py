@@ -24,7 +24,7 @@ from sybil.example import Example
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[!.]*/README.md")])
 # A shell of another system, the content of a file, what a program prints.
 NOT_RUN = {"powershell", "ini", "json", "text", "toml", "yaml"}
 

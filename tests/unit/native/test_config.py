@@ -236,9 +236,12 @@ def test_the_dialect(config_path: Path) -> None:
     )
     parsed = _native.read_config(str(config_path))
     assert parsed == {
-        "one (a) b": {"key": "v", "other": "1:2", "empty": "", "long": "first\nsecond", "third": "3"},
+        "one (a) b": {"key": "v", "other": "1:2", "empty": "", "long": "first\nsecond\n\nthird = 3"},
         "two": {},
     }
+    python = configparser.RawConfigParser()
+    python.read(config_path)
+    assert parsed == {name: dict(python[name]) for name in python.sections()}
     configparser.ConfigParser().read_dict(parsed)
 
 

@@ -44,7 +44,7 @@ fn whole_template() -> Value {
     json!({
         "specificationVersion": "jobtemplate-2023-09",
         "extensions": ["TASK_CHUNKING"],
-        "name": "Shot {{Param.Scene}}",
+        "name": "Shot {{Param.Mode}}",
         "parameterDefinitions": [
             {"name": "Scene", "type": "PATH", "objectType": "FILE", "dataFlow": "IN", "default": "a.blend"},
             {"name": "Quality", "type": "FLOAT", "default": 0.5, "minValue": 0, "maxValue": 1},
