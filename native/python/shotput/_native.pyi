@@ -493,6 +493,7 @@ class TelemetryClient:
 
     def close(self) -> None:
         """Send what waits, for two seconds at most, and end the thread. The drop of the object does the same."""
+
 # --- what a submission does before it hashes, step by step ------------------------------------------------------------
 
 def apply_job_parameters(
