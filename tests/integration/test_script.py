@@ -14,6 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def hear_hangups() -> None:
+    """Have the signal of a lost terminal do what it does by default."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Run:
     """The script, running one of the tests in ``endings.py``."""
 
@@ -29,6 +34,8 @@ class Run:
             text=True,
             env={**os.environ, "TMPDIR": str(self.temporary), "ANSWERED": str(self._answered)},
             start_new_session=True,
+            # A shell that was started with an ignored signal, as below nohup, cannot trap it.
+            preexec_fn=hear_hangups,
         )
 
     def wait_until_the_farm_answered(self) -> None:
