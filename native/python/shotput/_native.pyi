@@ -34,6 +34,7 @@ __all__ = [
     "decode_environment_template",
     "decode_job_template",
     "download_job_outputs",
+    "download_snapshots",
     "environment_from_template",
     "find_orphans",
     "get_credentials_source",
@@ -604,6 +605,22 @@ def upload_snapshot(
     store all the same. What an earlier call sent, killed or not, is not sent again.
 
     Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
+    """
+
+def download_snapshots(
+    snapshots: Sequence[tuple[str | PathLike[str], bytes]],
+    *,
+    bucket: str,
+    root_prefix: str,
+    target: Mapping[str, Any] | None = None,
+    conflict_resolution: str = "CREATE_COPY",
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Bring the files of manifests to disk: pairs of a local folder and a manifest, all in one download.
+
+    ``conflict_resolution``, what comes back and what holds for the files are those of :func:`download_job_outputs`.
+
+    Raises ``AttachmentsError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
 def download_job_outputs(
