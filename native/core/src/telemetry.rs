@@ -174,6 +174,15 @@ impl Telemetry {
         }
     }
 
+    /// As [`Telemetry::close`], without waiting: the thread sends what it still has, and ends.
+    fn leave(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        if let Some(sender) = state.sender.take() {
+            sender.leave();
+        }
+    }
+
     fn body(&self, destination: &Destination, event_type: &str, details: &Map<String, Value>) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         json!({
@@ -257,13 +266,12 @@ impl Recorder {
         let mut client = Telemetry::new(Some(destination.clone()), false);
         client.describe(describe()?);
         let recorder = Self::new(client, false);
-        let oldest = {
-            let mut shared = shared();
-            shared.push((destination, recorder.clone()));
-            (shared.len() > MOST_SHARED).then(|| shared.remove(0))
-        };
-        // Its last events are sent, without the lock.
-        drop(oldest);
+        let mut shared = shared();
+        shared.push((destination, recorder.clone()));
+        if shared.len() > MOST_SHARED {
+            let (_, oldest) = shared.remove(0);
+            oldest.client.leave();
+        }
         Ok(recorder)
     }
 

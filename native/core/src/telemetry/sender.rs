@@ -76,6 +76,13 @@ impl Sender {
         }
     }
 
+    /// Lets the thread send what waits, and end.
+    pub(super) fn leave(self) {
+        if self.is_of_another_process() {
+            std::mem::forget(self);
+        }
+    }
+
     /// Waits until all is sent, but not longer than `limit`; then the thread ends in any case.
     pub(super) fn finish(self, limit: Duration) {
         if self.is_of_another_process() {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +17,16 @@ import pytest
 from fakes.deadline_monitor import Monitor
 from fakes.deadline_service import FARM, QUEUE, DeadlineService
 from job_bundles import Bundle
+from native_calls import KEYS, WAIT_FOR_NOTHING, Call, Surroundings, calls, public_names
 from shotput import _native
 
-Call = Callable[[], object]
-NAMES = [
-    "get_setting",
-    "set_setting",
-    "read_config",
-    "get_credentials_source",
+NAMES = sorted(calls(Surroundings("", {}, "", "")))
+# What asks the service when it is called with a configuration.
+ASKING = {
     "check_auth_status",
     "check_auth_status_with_progress",
     "check_api_available",
     "login",
-    "logout",
     "list_farms",
     "get_farm",
     "list_queues",
@@ -34,50 +34,52 @@ NAMES = [
     "list_storage_profiles_for_queue",
     "get_queue_parameter_definitions",
     "create_job_from_job_bundle",
-    "TelemetryClient",
-]
-# What reads the file and asks nobody.
-LOCAL = {"get_setting", "set_setting", "read_config", "get_credentials_source", "logout", "TelemetryClient"}
+    "TelemetryClient.record_event",
+}
+
+
+# What is watched without its preparation.
+PREPARED = {
+    "upload_snapshot",
+    "sync_inputs",
+    "sync_outputs",
+    "Session",
+    "Session.enter_environment",
+    "Session.exit_environment",
+    "Session.run_task",
+    "Session.run_tasks",
+    "Session.flush",
+    "Session.close",
+    "ObjectStore.start",
+    "ObjectStore.close",
+}
+
+
+def test_the_table_has_all_calls() -> None:
+    assert set(NAMES) | WAIT_FOR_NOTHING == public_names()
+    assert not set(NAMES) & WAIT_FOR_NOTHING
 
 
 @pytest.fixture
-def monitor_config(service: DeadlineService, configured: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "monitor-config" / "config"
-    Monitor.install(tmp_path / "monitor", path, ends_with=0)
-    return path
+def where(service: DeadlineService, bundle: Bundle, bucket: Path, tmp_path: Path) -> Surroundings:
+    monitor = tmp_path / "monitor-config" / "config"
+    Monitor.install(tmp_path / "monitor", monitor, ends_with=0)
+    bundle.write("asset_references.yaml", {"assetReferences": {"inputs": {"filenames": ["template.yaml"]}}})
+    access_key_id, secret_access_key, session_token = KEYS
+    target = service.target(
+        s3_endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"],
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+        session_token=session_token,
+    )
+    found = Surroundings(str(tmp_path / "calls"), target, str(monitor), str(bundle.folder))
+    found.make()
+    return found
 
 
 @pytest.fixture
-def calls(monitor_config: Path, bundle: Bundle) -> dict[str, Call]:
-    """Every function of the contract with arguments that work."""
-    path = str(monitor_config)
-
-    def telemetry() -> object:
-        client = _native.TelemetryClient()
-        client.record_event("a", {})
-        client.close()
-        return True
-
-    params = {"job_bundle_dir": str(bundle.folder)}
-    return {
-        "get_setting": lambda: _native.get_setting("settings.locale") == "",
-        "set_setting": lambda: _native.set_setting("settings.locale", ""),
-        "read_config": lambda: _native.read_config(),
-        "get_credentials_source": lambda: _native.get_credentials_source(),
-        "check_auth_status": lambda: _native.check_auth_status(),
-        "check_auth_status_with_progress": lambda: _native.check_auth_status_with_progress(None, lambda _: None),
-        "check_api_available": lambda: _native.check_api_available(),
-        "login": lambda: _native.login(path, lambda **_: None, lambda: False),
-        "logout": lambda: _native.logout(path),
-        "list_farms": lambda: _native.list_farms(),
-        "get_farm": lambda: _native.get_farm(FARM),
-        "list_queues": lambda: _native.list_queues(FARM),
-        "get_queue": lambda: _native.get_queue(FARM, QUEUE),
-        "list_storage_profiles_for_queue": lambda: _native.list_storage_profiles_for_queue(FARM, QUEUE),
-        "get_queue_parameter_definitions": lambda: _native.get_queue_parameter_definitions(FARM, QUEUE),
-        "create_job_from_job_bundle": lambda: _native.create_job_from_job_bundle(params, lambda _: None),
-        "TelemetryClient": telemetry,
-    }
+def call(request: pytest.FixtureRequest, where: Surroundings) -> Call:
+    return calls(where)[request.getfixturevalue("name")]
 
 
 class Counter:
@@ -104,10 +106,55 @@ class Counter:
         self._thread.join()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LOCAL] + ["TelemetryClient"])
-def test_a_thread_counts_while_the_service_is_waited_for(
-    name: str, service: DeadlineService, calls: dict[str, Call]
-) -> None:
+@pytest.fixture
+def no_turns() -> Iterator[None]:
+    """Python takes the GIL from no thread: one that wants it gets it when another gives it up."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("no_turns")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_thread_counts_during_the_call(name: str, where: Surroundings) -> None:
+    count, stop = 0, threading.Event()
+
+    def run() -> None:
+        nonlocal count
+        while not stop.is_set():
+            count += 1
+            # Gives the GIL back.
+            time.sleep(0)
+
+    counted = False
+
+    def watched(call: Call) -> object:
+        nonlocal counted
+        before = count
+        outcome = call()
+        counted = counted or count > before
+        return outcome
+
+    # What is imported at a first call lets others run by itself.
+    calls(where)[name]()
+    with_preparation = calls(where, watched)[name]
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        # A short call may be over before the thread has woken up.
+        while not counted:
+            before = count
+            with_preparation()
+            # Without one, it is watched as a whole.
+            counted = counted or (name not in PREPARED and count > before)
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", sorted(ASKING))
+def test_a_thread_counts_while_the_service_is_waited_for(name: str, service: DeadlineService, call: Call) -> None:
     counter = Counter()
     answer = service._answer
     waited: list[str] = []
@@ -120,7 +167,7 @@ def test_a_thread_counts_while_the_service_is_waited_for(
 
     service._answer = slow  # type: ignore[method-assign]
     try:
-        calls[name]()
+        call()
     finally:
         counter.stop()
     assert waited
@@ -177,51 +224,61 @@ def on_threads(call: Call, count: int, stack: int) -> list[object]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_small_stacks_and_sixteen_threads_at_once(name: str, service: DeadlineService, calls: dict[str, Call]) -> None:
-    outcomes = on_threads(calls[name], 16, 256 * 1024)
+def test_small_stacks_and_sixteen_threads_at_once(name: str, call: Call) -> None:
+    outcomes = on_threads(call, 16, 256 * 1024)
     assert len(outcomes) == 16
     assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+
+
+DEEP: Any = {"specificationVersion": "jobtemplate-2023-09"}
+for _ in range(127):
+    DEEP = {"deep": DEEP}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [DEEP, {"deep": DEEP}, json.dumps(DEEP), "[" * 5000, "a: " * 100 + "b"],
+    ids=["a dict", "a dict that is too deep", "text", "text that is too deep", "text that is none"],
+)
+def test_deep_templates_on_small_stacks(document: Any) -> None:
+    (findings,) = on_threads(lambda: _native.check_template(document), 1, 256 * 1024)
+    assert isinstance(findings, list)
+    assert findings
+
+
+def test_what_holds_itself_is_refused() -> None:
+    document: dict[str, Any] = {}
+    document["steps"] = [document]
+    text = "The value is nested more than 128 levels deep, or holds itself."
+    assert _native.check_template(document) == [{"path": "", "message": text}]
+    with pytest.raises(Exception, match=rf"^{text}$"):
+        _native.get_parameter_control(document)
 
 
 ALONE = """\
 import atexit
 late = lambda: None
 atexit.register(lambda: late())
-import os, threading, time
+import os, sys, threading, time
+sys.path.insert(0, {tests!r})
+from native_calls import KEYS, WAIT_FOR_NOTHING, Call, Surroundings, calls, public_names
 from shotput import _native
-FARM, QUEUE, PARAMS = {farm!r}, {queue!r}, {params!r}
+FARM, QUEUE = {farm!r}, {queue!r}
 def all_calls():
-    _native.set_setting("settings.locale", _native.get_setting("settings.locale"))
-    _native.read_config()
-    assert _native.get_credentials_source() == "HOST_PROVIDED"
-    assert _native.check_auth_status()["api_available"] is True
-    assert _native.check_auth_status_with_progress(None, lambda m: None)["api_available"] is True
-    assert _native.check_api_available() is True
-    _native.login({monitor!r})
-    _native.logout({monitor!r})
-    assert _native.list_farms()["farms"]
-    _native.get_farm(FARM)
-    _native.list_queues(FARM)
-    _native.get_queue(FARM, QUEUE)
-    _native.list_storage_profiles_for_queue(FARM, QUEUE)
-    _native.get_queue_parameter_definitions(FARM, QUEUE)
-    assert _native.create_job_from_job_bundle(PARAMS)["job_id"]
-    client = _native.TelemetryClient()
-    client.record_event("a", {{}})
-    client.close()
+    for call in calls(Surroundings(**{where!r})).values():
+        call()
 """
 
 
 @pytest.fixture
-def alone(monitor_config: Path, bundle: Bundle, bucket: Path) -> Callable[[str], str]:
+def alone(where: Surroundings) -> Callable[[str], str]:
     """Runs code in an interpreter of its own, after the function ``all_calls``; what it printed."""
-    bundle.write("asset_references.yaml", {"assetReferences": {"inputs": {"filenames": ["template.yaml"]}}})
-    params = {"job_bundle_dir": str(bundle.folder)}
-    start = ALONE.format(farm=FARM, queue=QUEUE, params=params, monitor=str(monitor_config))
+    tests = str(Path(__file__).parents[3])
+    start = ALONE.format(farm=FARM, queue=QUEUE, tests=tests, where=asdict(where))
 
     def run(code: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", start + code], capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", start + code], capture_output=True, text=True, timeout=240, check=False
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
