@@ -89,6 +89,7 @@ def test_it_works_on_the_pythons_of_this_machine(wheel: Path, version: str, tmp_
     assert run(installed, "-I", "-W", "error", SMOKE, folder=tmp_path).strip() == shotput.__version__
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not RELEASED, reason="whole systems are set up for released wheels only")
 @pytest.mark.parametrize(("suite", "version"), [("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13")])
 def test_it_works_on_other_systems(wheel: Path, suite: str, version: str) -> None:
@@ -100,6 +101,8 @@ def test_it_works_on_other_systems(wheel: Path, suite: str, version: str) -> Non
         include = "--include=python3,python3-venv"
         command = ["debootstrap", "--variant=minbase", include, suite, str(system)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "Failed getting release file" in done.stdout + done.stderr:
+            pytest.skip(f"no mirror of Debian answers: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         (system / "ready").touch()
     work = system / "smoke"
