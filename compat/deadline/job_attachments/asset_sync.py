@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from logging import Logger, LoggerAdapter, getLogger
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
 from ._aws.deadline import get_job, get_queue
 from ._fetch import download_files_from_manifests
@@ -24,8 +24,8 @@ from .exceptions import AssetSyncError, VFSExecutableMissingError, VFSOSUserNotS
 from .models import (
     Attachments,
     FileConflictResolution,
-    JobAttachmentsFileSystem,
     JobAttachmentS3Settings,
+    JobAttachmentsFileSystem,
     ManifestProperties,
     PathFormat,
     PathMappingRule,
@@ -273,7 +273,7 @@ class AssetSync:
         try:
             VFSProcessManager.find_vfs()
         except VFSExecutableMissingError:
-            self.logger.error("There is no virtual file system here; files are copied.")  # noqa: TRY400
+            self.logger.error("There is no virtual file system here; files are copied.")
             return False
         assert fs_permission_settings is not None
         mount_vfs_from_manifests(
@@ -411,7 +411,7 @@ class AssetSync:
         try:
             VFSProcessManager.find_vfs()
         except VFSExecutableMissingError:
-            self.logger.error("There is no virtual file system here, and nothing to take away.")  # noqa: TRY400
+            self.logger.error("There is no virtual file system here, and nothing to take away.")
             return
         VFSProcessManager.kill_all_processes(Path(session_dir), os_user)
 
@@ -419,7 +419,7 @@ class AssetSync:
 def _mapped(path: str, path_format: PathFormat | None, rules: dict[str, str]) -> str | None:
     """Where a path of the submitting machine lies by the longest rule for it or for a folder above it."""
     is_windows = path_format is PathFormat.WINDOWS or (path_format is None and path[1:2] == ":")
-    kind: type[Union[PurePosixPath, PureWindowsPath]] = PureWindowsPath if is_windows else PurePosixPath
+    kind: type[PurePosixPath | PureWindowsPath] = PureWindowsPath if is_windows else PurePosixPath
     wanted = kind(path)
     for source in sorted(rules, key=len, reverse=True):
         if wanted == kind(source) or kind(source) in wanted.parents:

@@ -1,4 +1,4 @@
-"""The virtual file system of AWS, where it is installed: a program that shows manifests as files and fetches on demand."""
+"""The virtual file system of AWS, where it is installed: it shows manifests as files, and fetches what is read."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..exceptions import JobAttachmentsError
-from ..models import Attachments, Job, JobAttachmentsFileSystem, JobAttachmentS3Settings, ManifestProperties, Queue
+from ..models import Attachments, Job, JobAttachmentS3Settings, JobAttachmentsFileSystem, ManifestProperties, Queue
 from .aws_clients import get_deadline_client
 
 __all__ = ["get_job", "get_queue"]
