@@ -126,7 +126,6 @@ def _sequences(paths: Iterable[str]) -> dict[str, set[int]]:
             # A number with a zero in front says how many digits there are; longer ones may be of the same sequence.
             digits = max(len(number) if number.startswith("0") else 1 for number, _ in rest)
             taken = {int(number) for number, _ in rest if len(number) >= digits}
-            # What else stands in the path must not be taken for a pattern.
             found[f"{stem}{f'%0{digits}d' if digits > 1 else '%d'}{suffix}"] = taken
             rest = [member for member in rest if len(member[0]) < digits]
         found.update((path, set()) for _, path in rest)

@@ -38,11 +38,13 @@ SETTINGS = {
     "settings.max_failed_tasks_count": "20",
     "settings.https_proxy": "",
     "settings.ca_bundle": "",
+    "settings.deadline_regions": "",
+    "settings.job_bundle_default_directory": "",
 }
 
 
 def test_the_table_has_the_settings_of_all_versions() -> None:
-    assert len(SETTINGS) == 26
+    assert len(SETTINGS) == 28
 
 
 @pytest.mark.parametrize(("name", "default"), SETTINGS.items())

@@ -7,7 +7,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from .. import _store
 from .._job_files import get_manifest_from_s3, get_output_manifests_by_asset_root, merge_asset_manifests
@@ -65,11 +65,16 @@ def _glob_files(
             raise NonValidInputError(f"The patterns {include_exclude_config!r} cannot be read: {error}") from error
 
     def fitting(patterns: list[str]) -> set[str]:
-        base = glob.escape(os.path.abspath(root))
-        paths = (path for pattern in patterns for path in glob.iglob(f"{base}/{pattern}", recursive=True))
+        base = glob.escape(str(_place(root)))
+        # Patterns are those of glob, in which a name that begins with a dot has to be meant.
+        paths = (path for one in patterns for path in glob.iglob(f"{base}/{one}", recursive=True))  # noqa: PTH207
         return {os.path.normpath(path) for path in paths if Path(path).is_file()}
 
     return sorted(fitting(config.include_glob) - fitting(config.exclude_glob))
+
+
+def _place(root: str) -> Path:
+    return Path(os.path.normpath(Path(root).absolute()))
 
 
 def _within(root: str, files: list[str], tell: _Print) -> list[Path]:
@@ -85,11 +90,11 @@ def _within(root: str, files: list[str], tell: _Print) -> list[Path]:
 
 
 def _hashed(
-    root: str, files: list[Path], cache_dir: str | None, callback: Optional[Callable[[ProgressReportMetadata], bool]]
+    root: str, files: list[Path], cache_dir: str | None, callback: Callable[[ProgressReportMetadata], bool] | None
 ) -> tuple[BaseAssetManifest | None, SummaryStatistics]:
     total = sum(path.stat().st_size for path in files)
     tracker = ProgressTracker(ProgressStatus.PREPARING_IN_PROGRESS, len(files), total, callback)
-    manifest = snapshot(Path(os.path.abspath(root)), files, cache_dir, tracker) if files else None
+    manifest = snapshot(_place(root), files, cache_dir, tracker) if files else None
     return manifest, tracker.get_summary_statistics()
 
 
@@ -98,7 +103,7 @@ def _changes(
 ) -> ManifestDiff:
     """How files differ from a manifest: by size and time, or by what is in them."""
     entries = {entry.path: entry for entry in known.paths}
-    base = Path(os.path.abspath(root))
+    base = _place(root)
     found = {path.relative_to(base).as_posix(): path for path in files}
     common = sorted(set(found) & set(entries))
     if rehash:
@@ -144,7 +149,7 @@ def _manifest_snapshot(
     if diff:
         known = decode_manifest(Path(diff).read_text("utf-8"))
         changes = _changes(known, root, files, force_rehash, hash_cache_dir, print_function_callback)
-        files = [Path(os.path.abspath(root), name) for name in (*changes.new, *changes.modified)]
+        files = [_place(root) / name for name in (*changes.new, *changes.modified)]
     manifest, statistics = _hashed(root, files, hash_cache_dir, hashing_progress_callback)
     if manifest is None:
         print_function_callback("No manifest generated")

@@ -72,4 +72,6 @@ pub const SETTINGS: &[Setting] = &[
     text("settings.max_failed_tasks_count", "20", None),
     text("settings.https_proxy", "", None),
     kept_as(Kind::Path, text("settings.ca_bundle", "", None)),
+    text("settings.deadline_regions", "", None),
+    kept_as(Kind::Path, text("settings.job_bundle_default_directory", "", PROFILE)),
 ];

@@ -37,11 +37,14 @@ SETTINGS = [
     ("defaults.farm_region", "", "profile-P F defaults"),
     ("settings.https_proxy", "", "settings"),
     ("settings.ca_bundle", "", "settings"),
+    # What the contract counts, and two settings of a newer client.
+    ("settings.deadline_regions", "", "settings"),
+    ("settings.job_bundle_default_directory", "", "profile-P settings"),
 ]
 
 
-def test_there_are_twenty_six() -> None:
-    assert len({name for name, _, _ in SETTINGS}) == len(SETTINGS) == 26
+def test_there_are_those_of_all_versions() -> None:
+    assert len({name for name, _, _ in SETTINGS}) == len(SETTINGS) == 26 + 2
     with pytest.raises(ConfigError) as caught:
         _native.get_setting("settings.nothing")
     known = str(caught.value).split("The settings are: ")[1].rstrip(".").split(", ")
