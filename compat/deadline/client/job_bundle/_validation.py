@@ -159,14 +159,15 @@ def check_value(definition: Mapping[str, Any], value: Any) -> Any:
         value = number
     else:
         raise TypeError(f"The job parameter {definition['name']!r} is of the type {kind!r}, which nobody knows.")
-    for member, is_out, words in (
-        ("minLength", lambda bound: len(value) < bound, "shorter than"),
-        ("maxLength", lambda bound: len(value) > bound, "longer than"),
-        ("minValue", lambda bound: value < float(bound), "below"),
-        ("maxValue", lambda bound: value > float(bound), "above"),
+    size = len(value) if isinstance(value, str) else value
+    for member, sign, words in (
+        ("minLength", -1, "shorter than"),
+        ("maxLength", 1, "longer than"),
+        ("minValue", -1, "below"),
+        ("maxValue", 1, "above"),
     ):
         bound = definition.get(member)
-        if bound is not None and is_out(bound):
+        if bound is not None and (size - float(bound)) * sign > 0:
             raise ValueError(f"{where} is {words} {bound} ({member}).")
     allowed = definition.get("allowedValues")
     if allowed is not None and value not in allowed:

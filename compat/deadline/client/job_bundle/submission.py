@@ -113,7 +113,7 @@ def split_parameter_args(
             bare = name[len(prefix) :]
             if bare not in known:
                 raise DeadlineOperationError(
-                    f"The job bundle {job_bundle_dir} has {name!r}; known are {', '.join(known)}, each after {prefix!r}."
+                    f"The job bundle {job_bundle_dir} has {name!r}; known after {prefix!r} are {', '.join(known)}."
                 )
             of_app[bare] = parameter["value"]
         elif ":" not in name:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, Callable, Optional
+from typing import IO, Any, Callable
 
 from ...exceptions import DeadlineOperationError
 from ..loader import read_yaml_or_json_object
@@ -155,7 +155,7 @@ class HookManager:
 class _Lines:
     """Reads a pipe to its end on a thread, and tells each line when it comes."""
 
-    def __init__(self, pipe: Optional[IO[str]], say: Optional[_Say]) -> None:
+    def __init__(self, pipe: IO[str] | None, say: _Say | None) -> None:
         assert pipe is not None
         self._pipe, self._say = pipe, say
         self._lines: list[str] = []
