@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drop_in import attachment_calls, client_calls, monitoring_calls, submission_calls
+from drop_in import (
+    attachment_calls,
+    bundle_calls,
+    client_calls,
+    monitoring_calls,
+    submission_calls,
+    transfer_calls,
+    worker_calls,
+)
 from drop_in.calls import CALLS
 from drop_in.conftest import ROOT, Workstation
 from drop_in.signatures import differences
@@ -18,7 +26,15 @@ from shotput import _native
 
 ROWS = rows()
 DESCRIBE = Path(__file__).with_name("describe.py")
-CALLERS = (attachment_calls, client_calls, monitoring_calls, submission_calls)
+CALLERS = (
+    attachment_calls,
+    bundle_calls,
+    client_calls,
+    monitoring_calls,
+    submission_calls,
+    transfer_calls,
+    worker_calls,
+)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.symbol)
