@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod images;
 mod objects;
+mod plain;
 mod preparation;
 mod resources;
 mod runtime;
