@@ -188,7 +188,8 @@ def hook_programs(workstation: Workstation) -> None:
     assert json.loads(Path(folder, "told").read_text()) == told.to_dict()
     assert source.hooks is not None
     assert _hooks._generate_hooks_confirmation_message(source.hooks, folder) == (
-        f"The job bundle has hooks that would run on this machine, from {folder}:\n  before the dialog: run.sh hooks.json\n"
+        f"The job bundle has hooks that would run on this machine, from {folder}:\n"
+        "  before the dialog: run.sh hooks.json\n"
     )
     with pytest.raises(DeadlineOperationError, match="answers farmId; it may answer parameters, name, description"):
         _hooks.validate_pre_gui_output({"farmId": "f"}, "h")

@@ -72,8 +72,9 @@ def rendered(workstation: Workstation) -> Job:
     root = workstation.folder / "project"
     scene = workstation.file("project/in.txt", f"input of {workstation.folder}")
     code = (
-        "import os, pathlib; root = next(pathlib.Path(os.environ['OPENJD_SESSION_WORKING_DIR']).parent.rglob('in.txt')); "
-        "out = root.parent / 'out'; out.mkdir(exist_ok=True); (out / 'frame.txt').write_text('frame of ' + root.read_text())"
+        "import os, pathlib; folder = pathlib.Path(os.environ['OPENJD_SESSION_WORKING_DIR']).parent; "
+        "read = next(folder.rglob('in.txt')); out = read.parent / 'out'; out.mkdir(exist_ok=True); "
+        "(out / 'frame.txt').write_text('frame of ' + read.read_text())"
     )
     template = json.loads((workstation.bundle(code=code) / "template.json").read_text())
     manager = S3AssetManager(workstation.farm_id, workstation.queue_id, settings(workstation), session=queue_session())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import time
@@ -38,9 +37,13 @@ from deadline.job_attachments.os_file_permission import PosixFileSystemPermissio
 from deadline.job_attachments.vfs import VFSProcessManager
 from drop_in.calls import calls
 from drop_in.conftest import Workstation
-from drop_in.transfer_calls import manifest_of, queue_session, rendered, settings, uploader
+from drop_in.transfer_calls import manifest_of, queue_session, rendered, settings
 
 MANIFEST = "deadline.job_attachments.api.manifest"
+
+
+def paths_of(path: str) -> list[str]:
+    return [entry.path for entry in decode_manifest(Path(path).read_text()).paths]
 
 
 def a_session(workstation: Workstation) -> AssetSync:
@@ -224,7 +227,7 @@ def manifests(workstation: Workstation) -> None:
     parts: dict[str, Any] = {"root": str(root), "destination": out, "name": "diff", "diff": made.manifest}
     changed = manifest._manifest_snapshot(**parts)
     assert changed is not None
-    assert [entry.path for entry in decode_manifest(Path(changed.manifest).read_text()).paths] == ["b.exr", "d.txt"]
+    assert paths_of(changed.manifest) == ["b.exr", "d.txt"]
     assert manifest._manifest_snapshot(**parts, include=["sub/**"]) is None
     merged = manifest._manifest_merge(str(root), [made.manifest, changed.manifest], out, None)
     assert merged is not None
@@ -254,7 +257,7 @@ def manifests(workstation: Workstation) -> None:
             step_id=step,
         ).downloaded
         assert got.manifest_root == str(job.root)
-        assert [entry.path for entry in decode_manifest(Path(got.local_manifest_path).read_text()).paths] == paths
+        assert paths_of(got.local_manifest_path) == paths
 
 
 @calls("deadline.job_attachments.api.attachment", "_attachment_upload", "_attachment_download", "_process_path_mapping")
@@ -323,5 +326,3 @@ def lists(workstation: Workstation) -> None:
     assert "more" in many
     assert people.summarize_path_list([]) == ""
     assert repr(sequence) == "PathSummary('/p/out/f_%04d.exr', index_set={1, 2, 3, 7})"
-    logging.getLogger(__name__).debug(many)
-    assert uploader()

@@ -30,7 +30,7 @@ def _attachment_download(
     s3_root_uri: str,
     boto3_session: Any,
     path_mapping_rules: str | None = None,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
     conflict_resolution: FileConflictResolution = FileConflictResolution.CREATE_COPY,
 ) -> DownloadSummaryStatistics:
     """Download the files of manifests.
@@ -65,7 +65,7 @@ def _attachment_upload(
     path_mapping_rules: str | None = None,
     manifest_path_mapping: dict[str, str] | None = None,
     upload_manifest_path: str | None = None,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
     s3_check_cache_dir: str | None = None,
     s3_max_pool_connections: int = 50,
     small_file_threshold_multiplier: int = 20,

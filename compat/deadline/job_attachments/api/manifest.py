@@ -135,7 +135,7 @@ def _manifest_snapshot(
     include_exclude_config: str | None = None,
     diff: str | None = None,
     force_rehash: bool = False,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
     hashing_progress_callback: Callable[[ProgressReportMetadata], bool] | None = None,
     telemetry_callback: Callable[[SummaryStatistics], None] | None = None,
     hash_cache_dir: str | None = None,
@@ -181,7 +181,7 @@ def _manifest_diff(
     exclude: list[str] | None = None,
     include_exclude_config: str | None = None,
     force_rehash: bool = False,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
     cache_dir: str | None = None,
 ) -> ManifestDiff:
     """How a folder's files differ from a manifest, as :func:`_manifest_snapshot` finds it; paths below the folder."""
@@ -196,7 +196,7 @@ def _manifest_upload(
     s3_cas_prefix: str,
     boto_session: Any,
     s3_key_prefix: str | None = None,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
 ) -> None:
     """Store a manifest at ``<s3_cas_prefix>/Manifests/<s3_key_prefix>/<file name>``."""
     path = Path(manifest_file)
@@ -219,7 +219,7 @@ def _manifest_download(
     queue_role_session: Any,
     queue_s3_settings: JobAttachmentS3Settings,
     asset_type: AssetType = AssetType.ALL,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
     step_id: str | None = None,
 ) -> ManifestDownloadResponse:
     """Write one manifest for each root of a job: of its inputs, its outputs, or both.
@@ -267,7 +267,7 @@ def _manifest_merge(
     manifest_files: list[str],
     destination: str,
     name: str | None,
-    print_function_callback: _Print = lambda msg: None,
+    print_function_callback: _Print = lambda _: None,
 ) -> ManifestMerge | None:
     """Write one manifest of several; a file of a later one wins. None of none."""
     merged = merge_asset_manifests(list(_read_manifests(manifest_files).values()))
