@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ from integration.conftest import FarmUnderTest
 from shotput import local_farm
 
 ROOT = Path(__file__).parents[2]
+IMPORT_ALL = Path(__file__).with_name("import_all.py")
 SUBMITTERS = ("deadline-cloud-for-blender", "deadline-cloud-for-maya", "deadline-cloud-for-houdini")
+AGENT = "deadline-cloud-worker-agent"
 # What those ask for and the drop-in stands in for: never to be installed.
 OVERRIDES = 'deadline; python_version < "0"\ndeadline-job-attachments; python_version < "0"\n'
 
@@ -51,20 +54,54 @@ def drop_in() -> Path:
 @pytest.fixture(scope="session")
 def submitters(drop_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the newest submitters of PyPI, and what they need but `deadline`."""
-    folder = tmp_path_factory.mktemp("submitters")
+    return _site(drop_in, tmp_path_factory.mktemp("submitters"), *SUBMITTERS)
+
+
+@pytest.fixture(scope="session")
+def agent(drop_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the newest worker agent of PyPI, and what it needs but `deadline`."""
+    return _site(drop_in, tmp_path_factory.mktemp("agent"), AGENT)
+
+
+def _site(python: Path, folder: Path, *distributions: str) -> Path:
     overrides = folder / "overrides.txt"
     overrides.write_text(OVERRIDES)
-    uv("pip", "install", "--python", drop_in, "--target", folder / "site", "--override", overrides, *SUBMITTERS)
+    uv("pip", "install", "--python", python, "--target", folder / "site", "--override", overrides, *distributions)
     return folder / "site"
 
 
 @pytest.fixture(scope="session")
 def official(drop_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the newest official package and submitters."""
+    """The Python of an environment with the newest official package, submitters and worker agent."""
     folder = tmp_path_factory.mktemp("official") / "venv"
     uv("venv", "--python", drop_in, folder)
-    uv("pip", "install", "--python", folder / "bin/python", "deadline", *SUBMITTERS)
+    uv("pip", "install", "--python", folder / "bin/python", "deadline", *SUBMITTERS, AGENT)
     return folder / "bin" / "python"
+
+
+def imported(python: Path, packages: list[str], *path: Path) -> dict[str, Any]:
+    """How the import of every module of packages ends, and which names they take from the client."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    done = subprocess.run([python, IMPORT_ALL, *packages], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def missing_names(names: list[str]) -> list[str]:
+    """Those of ``module:name`` that the drop-in does not have, but for the user interface, which is to come."""
+    missing = []
+    for symbol in names:
+        module, _, name = symbol.partition(":")
+        if module.startswith("deadline.client.ui"):
+            continue
+        try:
+            found = hasattr(importlib.import_module(module), name)
+        except ImportError:
+            found = False
+        if not found:
+            missing.append(symbol)
+    return missing
 
 
 @dataclass

@@ -1,12 +1,18 @@
-"""The table of symbols that the drop-in has: one row a symbol."""
+"""The table of symbols that the drop-in has, one row a symbol, and its pages in the documentation.
+
+``python tests/drop_in/table.py`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
+"""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 _TABLE = Path(__file__).with_name("symbols.toml")
+PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+_BEGIN, _END = "<!-- rows: begin -->\n", "<!-- rows: end -->\n"
 
 
 @dataclass(frozen=True)
@@ -25,17 +31,28 @@ class Row:
 
 
 def rows() -> list[Row]:
-    document = tomllib.loads(_TABLE.read_text("utf-8"))
-    found = []
-    for module, symbols in document.items():
-        for name, row in symbols.items():
-            found.append(
-                Row(
-                    module,
-                    name,
-                    row["verdict"],
-                    row.get("note", ""),
-                    tuple(row.get("signature", ())),
-                )
-            )
-    return found
+    return [
+        Row(module, name, row["verdict"], row.get("note", ""), tuple(row.get("signature", ())))
+        for module, symbols in tomllib.loads(_TABLE.read_text("utf-8")).items()
+        for name, row in symbols.items()
+    ]
+
+
+def documentation() -> str:
+    """The rows as the page has them."""
+    parts = []
+    for module, listed in groupby(rows(), lambda row: row.module):
+        lines = "".join(f"| `{row.name}` | {row.verdict} | {row.note} |\n" for row in listed)
+        parts.append(f"## `{module}`\n\n| symbol | | |\n|---|---|---|\n{lines}\n")
+    return "".join(parts)
+
+
+def page(text: str) -> str:
+    """The page with the rows of today."""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{documentation()}{_END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drop_in.conftest import ROOT, Workstation
+from drop_in.conftest import ROOT, Workstation, imported, missing_names
 from shotput import hosts
 
 pytestmark = pytest.mark.slow
@@ -62,20 +60,10 @@ def test_the_blender_submitter_makes_the_official_bundle_and_the_farm_accepts_it
     assert [str(Path(manifest["rootPath"], entry["path"])) for entry in json.loads(body)["paths"]] == [str(scene)]
 
 
-def _imported(python: Path, *path: Path) -> dict[str, Any]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    done = subprocess.run(
-        [python, HERE / "import_all.py", *PACKAGES], capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
 def test_submitters_and_adaptors_import_as_far_as_with_the_official_package(
     drop_in: Path, submitters: Path, official: Path
 ) -> None:
-    ours, theirs = _imported(drop_in, submitters), _imported(official)
+    ours, theirs = imported(drop_in, PACKAGES, submitters), imported(official, PACKAGES)
     assert ours["endings"] == theirs["endings"]
     assert len(ours["endings"]) > 60
     assert any(module.endswith("hip_settings") for module, end in ours["endings"].items() if end == "imported")
@@ -83,16 +71,4 @@ def test_submitters_and_adaptors_import_as_far_as_with_the_official_package(
 
 def test_every_name_that_submitters_take_is_there(drop_in: Path, submitters: Path) -> None:
     """Their modules stop at the host that is missing; what they would ask for behind it counts too."""
-    missing = []
-    for symbol in _imported(drop_in, submitters)["names"]:
-        module, _, name = symbol.partition(":")
-        # The user interface follows with Shotput's own.
-        if module.startswith("deadline.client.ui"):
-            continue
-        try:
-            found = hasattr(importlib.import_module(module), name)
-        except ImportError:
-            found = False
-        if not found:
-            missing.append(symbol)
-    assert missing == []
+    assert missing_names(imported(drop_in, PACKAGES, submitters)["names"]) == []

@@ -129,10 +129,11 @@ def download_file(
 ) -> tuple[int, Path | None]:
     """Bring one file to a local folder: its size, and its path or None when another one was kept.
 
-    Its time is that of the manifest, or ``modified_time_override`` (seconds since the epoch). Names of copies are found
-    by the disk, not by ``collision_file_dict``, and the native module has a client of its own.
+    Its time is that of the manifest, which every manifest has: ``modified_time_override`` is for older ones, as in the
+    official package. Names of copies are found by the disk, not by ``collision_file_dict``, and the native module has a
+    client of its own.
     """
-    del collision_file_dict
+    del collision_file_dict, modified_time_override, s3_client
     tracker = ProgressTracker(ProgressStatus.DOWNLOAD_IN_PROGRESS, 1, file.size)
     manifest = manifest_of([file], hash_algorithm)
     with collision_lock:
@@ -141,10 +142,7 @@ def download_file(
         )
     if progress_tracker and tracker.processed_files:
         progress_tracker.track_progress_callback(file.size)
-    path = Path(placed[0]) if placed else None
-    if path and modified_time_override is not None:
-        os.utime(path, (modified_time_override, modified_time_override))
-    return file.size, path
+    return file.size, Path(placed[0]) if placed else None
 
 
 def download_files_in_directory(

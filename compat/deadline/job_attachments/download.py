@@ -22,6 +22,7 @@ from ._job_files import (
     get_output_manifests_by_asset_root,
     merge_asset_manifests,
 )
+from ._virtual import handle_existing_vfs, mount_vfs_from_manifests
 from .os_file_permission import _set_fs_group
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "get_job_output_paths_by_asset_root",
     "get_manifest_from_s3",
     "get_output_manifests_by_asset_root",
+    "handle_existing_vfs",
     "merge_asset_manifests",
+    "mount_vfs_from_manifests",
 ]
 
 S3_DOWNLOAD_MAX_CONCURRENCY = 10

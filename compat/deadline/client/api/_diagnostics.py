@@ -104,6 +104,10 @@ def list_tasks(
     return all_pages(get_boto3_client("deadline", config, region).list_tasks, "tasks", keywords)
 
 
+class _NothingChosenError(DeadlineOperationError, ValueError):
+    """No farm or no queue: the official class, and that of everything here."""
+
+
 @_either_case
 def search_jobs(
     farmId: str | None = None,
@@ -122,7 +126,7 @@ def search_jobs(
     farmId = farmId or config_file.get_setting("defaults.farm_id", config)  # noqa: N806
     queueIds = queueIds or [config_file.get_setting("defaults.queue_id", config)]  # noqa: N806
     if not farmId or not all(queueIds):
-        raise DeadlineOperationError(
+        raise _NothingChosenError(
             "No farm or no queue is chosen. Set defaults.farm_id and defaults.queue_id in "
             f"{config_file.get_config_file_path()}, or give farmId and queueIds."
         )

@@ -6,11 +6,12 @@ from configparser import ConfigParser
 from typing import Any, Callable
 
 from shotput import _native
+from shotput.errors import UnsupportedProfileTypeForLoginLogout
 
 from ..config import config_file
 from ._session import AwsCredentialsSource, invalidate_boto3_session_cache
 
-__all__ = ["login", "logout"]
+__all__ = ["UnsupportedProfileTypeForLoginLogout", "login", "logout"]
 
 
 def login(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
 from typing import Any, Callable, Optional
 
@@ -11,7 +14,15 @@ from ...job_attachments.models import (
     StorageProfile,
     StorageProfileOperatingSystemFamily,
 )
-from ._session import get_boto3_client, get_user_and_identity_store_id
+from ..config import config_file
+from ..exceptions import DeadlineOperationError
+from ._session import (
+    AwsCredentialsSource,
+    get_boto3_client,
+    get_boto3_session,
+    get_credentials_source,
+    get_user_and_identity_store_id,
+)
 
 __all__ = [
     "assume_queue_role_for_read",
@@ -25,6 +36,7 @@ __all__ = [
 ]
 
 _Config = Optional[ConfigParser]
+_LOG = logging.getLogger("deadline.client.api")
 
 
 def all_pages(operation: Callable[..., dict[str, Any]], member: str, keywords: dict[str, Any]) -> dict[str, Any]:
@@ -46,10 +58,54 @@ def _of_user(keywords: dict[str, Any], config: _Config) -> dict[str, Any]:
 
 
 def list_farms(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
-    """``{"farms": [...]}`` as ``ListFarms`` gives them, each with the ``region`` that was asked."""
-    client = get_boto3_client("deadline", config, region)
-    farms = all_pages(client.list_farms, "farms", _of_user(kwargs, config))["farms"]
-    return {"farms": [{**farm, "region": client.meta.region_name} for farm in farms]}
+    """``{"farms": [...]}`` as ``ListFarms`` gives them, each with the ``region`` that was asked.
+
+    Without a region all are asked at once: those that the user chose, else all that there are, or the profile's alone
+    where ``AWS_ENDPOINT_URL_DEADLINE`` names one endpoint. A region that fails is left out, with a warning in the log.
+    Raises ``DeadlineOperationError`` when all of them fail; a region that was given raises what boto3 raises.
+    """
+    keywords = _of_user(kwargs, config)
+
+    def ask(client: Any) -> list[dict[str, Any]]:
+        farms = all_pages(client.list_farms, "farms", keywords)["farms"]
+        return [{**farm, "region": client.meta.region_name} for farm in farms]
+
+    if region is not None:
+        return {"farms": ask(get_boto3_client("deadline", config, region))}
+    regions: list[str | None] = [*config_file.chosen_regions(config)]
+    if not regions:
+        has_one_endpoint = os.environ.get(config_file.AWS_ENDPOINT_URL_DEADLINE_ENV_VAR)
+        regions = (
+            [get_boto3_session(config=config).region_name] if has_one_endpoint else [*config_file.DEADLINE_REGIONS]
+        )
+    # Sessions are not for several threads: clients are made here.
+    clients = [get_boto3_client("deadline", config, one) for one in regions]
+    farms: list[dict[str, Any]] = []
+    failures = []
+    with ThreadPoolExecutor(max_workers=len(clients)) as pool:
+        for one, answer in zip(regions, [pool.submit(ask, client) for client in clients]):
+            error = answer.exception()
+            if error is None:
+                farms += answer.result()
+            elif isinstance(error, Exception):
+                _LOG.warning("The farms of the region %s cannot be listed: %s", one, error)
+                failures.append(f"{one}: {error}")
+            else:
+                raise error
+    if len(failures) == len(regions):
+        raise DeadlineOperationError(f"No region lists its farms: {'; '.join(failures)}")
+    return {"farms": [farm for farm in farms if _is_usable(farm, config)]}
+
+
+def _is_usable(farm: dict[str, Any], config: _Config) -> bool:
+    """A monitor's user can use a farm with a key of its own in the monitor's region alone."""
+    if (
+        "kmsKeyArn" not in farm
+        or get_credentials_source(config) is not AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN
+    ):
+        return True
+    home = get_boto3_session(config=config).region_name
+    return home is None or farm["region"] == home
 
 
 def list_queues(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:

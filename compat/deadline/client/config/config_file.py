@@ -22,6 +22,7 @@ __all__ = [
     "get_best_profile_for_farm",
     "get_cache_directory",
     "get_config_file_path",
+    "get_deadline_regions",
     "get_setting",
     "get_setting_default",
     "read_config",
@@ -34,6 +35,21 @@ CONFIG_FILE_PATH = "~/.deadline/config"
 CONFIG_FILE_PATH_ENV_VAR = "DEADLINE_CONFIG_FILE_PATH"
 DEFAULT_CACHE_DIR = "~/.deadline/cache"
 DEFAULT_QUEUE_INCREMENTAL_DOWNLOAD_DIR = "~/.deadline/incremental_download"
+AWS_ENDPOINT_URL_DEADLINE_ENV_VAR = "AWS_ENDPOINT_URL_DEADLINE"
+DEADLINE_REGIONS_ENV_VAR = "DEADLINE_CLOUD_REGIONS"
+# Where AWS runs Deadline Cloud; neither boto3 nor the service can be asked.
+DEADLINE_REGIONS = [
+    "us-east-1",
+    "us-east-2",
+    "us-west-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+]
 _TRUE = ("yes", "on", "true", "1")
 _FALSE = ("no", "off", "false", "0")
 
@@ -153,3 +169,14 @@ def str2bool(value: str) -> bool:
     if word not in _TRUE + _FALSE:
         raise ValueError(f"{value!r} is not a boolean; use one of {', '.join(_TRUE + _FALSE)}")
     return word in _TRUE
+
+
+def chosen_regions(config: ConfigParser | None = None) -> list[str]:
+    """The regions that the user chose, by ``DEADLINE_CLOUD_REGIONS``, else by ``settings.deadline_regions``."""
+    words = os.environ.get(DEADLINE_REGIONS_ENV_VAR, "").strip() or get_setting("settings.deadline_regions", config)
+    return list(dict.fromkeys(region.strip() for region in words.split(",") if region.strip()))
+
+
+def get_deadline_regions(config: ConfigParser | None = None) -> list[str]:
+    """The regions that are asked for farms: those that the user chose, else all."""
+    return chosen_regions(config) or list(DEADLINE_REGIONS)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from shotput import _native
 from shotput.errors import BundleError
 
+from ..exceptions import DeadlineOperationError
+from ._validation import check_definition, check_file_filter, check_interface, check_value
 from .submission import AssetReferences
 
 __all__ = [
     "JobParameter",
+    "UserInterfaceFileFilter",
+    "UserInterfaceSpec",
     "apply_job_parameters",
     "get_ui_control_for_parameter_definition",
+    "merge_queue_job_parameters",
     "parameter_definition_difference",
     "read_job_bundle_parameters",
+    "validate_job_parameter",
+    "validate_job_parameter_value",
+    "validate_user_interface_file_filter",
+    "validate_user_interface_spec",
 ]
 
 
@@ -123,3 +132,64 @@ def parameter_definition_difference(lhs: JobParameter, rhs: JobParameter, *, ign
     """The members in which two definitions differ; with ``ignore_missing``, of those that both have."""
     differences = _native.compare_parameters(lhs, rhs)
     return [member for member in differences if not ignore_missing or (member in lhs and member in rhs)]
+
+
+def merge_queue_job_parameters(
+    *, job_parameters: list[JobParameter], queue_parameters: list[JobParameter], queue_id: str | None = None
+) -> list[JobParameter]:
+    """The queue's definitions with what the bundle says of them, then the bundle's own; copies.
+
+    The bundle's defaults and values come before the queue's. Raises ``DeadlineOperationError`` for definitions that
+    contradict each other, and for a value without a definition.
+    """
+    merged: dict[str, JobParameter] = {parameter["name"]: parameter.copy() for parameter in queue_parameters}
+    conflicts = []
+    for parameter in job_parameters:
+        name = parameter["name"]
+        is_value_alone = parameter.keys() == {"name", "value"}
+        known = merged.get(name)
+        if known is None:
+            # Names with a colon are an application's own, and need no definition.
+            if is_value_alone and ":" not in name:
+                raise DeadlineOperationError(f"The bundle has a value for {name!r}, which nobody defines.")
+            merged[name] = parameter.copy()
+            continue
+        if "value" in parameter:
+            known["value"] = parameter["value"]
+        if "default" in parameter:
+            known["default"] = parameter["default"]
+        if not is_value_alone:
+            differences = [one for one in parameter_definition_difference(known, parameter) if one != "default"]
+            if differences:
+                conflicts.append(f"  {name}: {', '.join(differences)}")
+    if conflicts:
+        queue = f"The queue {queue_id}" if queue_id else "The queue"
+        lines = "\n".join(conflicts)
+        raise DeadlineOperationError(f"{queue} and the job bundle define parameters differently:\n{lines}")
+    return list(merged.values())
+
+
+def validate_job_parameter(input: Any, *, type_required: bool = False, default_required: bool = False) -> JobParameter:
+    """The definition, or the value alone, when its members are what they should be; ``input`` itself.
+
+    Raises ``TypeError`` and ``ValueError``. What fits which type is not looked at.
+    """
+    check_definition(input, type_required, default_required)
+    return cast("JobParameter", input)
+
+
+def validate_job_parameter_value(job_parameter: JobParameter, value: str | int | float) -> str | int | float:
+    """The value in the type of its definition: ``"19"`` of an INT is ``19``. Raises ``TypeError``, ``ValueError``."""
+    return cast("str | int | float", check_value(job_parameter, value))
+
+
+def validate_user_interface_spec(input: Any, *, parameter_name: str) -> UserInterfaceSpec:
+    """The ``userInterface`` of a definition; as :func:`validate_job_parameter`."""
+    check_interface(input, f"The job parameter {parameter_name!r} -> userInterface")
+    return cast("UserInterfaceSpec", input)
+
+
+def validate_user_interface_file_filter(input: Any, *, parameter_name: str, field_path: str) -> UserInterfaceFileFilter:
+    """A line of a file dialog, at ``field_path`` of a definition; as :func:`validate_job_parameter`."""
+    check_file_filter(input, f"The job parameter {parameter_name!r} -> {field_path}")
+    return cast("UserInterfaceFileFilter", input)

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["AssetReferences"]
+from ..exceptions import DeadlineOperationError
+
+if TYPE_CHECKING:
+    from .parameters import JobParameter
+
+__all__ = ["AssetReferences", "split_parameter_args"]
+
+# What a bundle may say of the job itself, as ``deadline:priority``.
+DEFAULT_APP_NAME = "deadline"
+DEFAULT_SUPPORTED_APP_PARAMETER_NAMES = [
+    "targetTaskRunStatus",
+    "priority",
+    "maxFailedTasksCount",
+    "maxRetriesPerTask",
+    "maxWorkerCount",
+]
 
 
 @dataclass(init=False)
@@ -73,3 +88,34 @@ class AssetReferences:
                 "referencedPaths": sorted(self.referenced_paths),
             }
         }
+
+
+def split_parameter_args(
+    parameters: list[JobParameter],
+    job_bundle_dir: str,
+    app_name: str | None = None,
+    supported_app_parameter_names: list[str] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values for an application (``<app_name>:<name>``), and those of the job as ``CreateJob`` takes them.
+
+    Those of other applications are left out. Raises ``DeadlineOperationError`` for a name that the application does
+    not know.
+    """
+    prefix = f"{app_name or DEFAULT_APP_NAME}:"
+    known = supported_app_parameter_names or DEFAULT_SUPPORTED_APP_PARAMETER_NAMES
+    of_app: dict[str, Any] = {}
+    of_job: dict[str, Any] = {}
+    for parameter in parameters or []:
+        name = parameter["name"]
+        if "value" not in parameter:
+            continue
+        if name.startswith(prefix):
+            bare = name[len(prefix) :]
+            if bare not in known:
+                raise DeadlineOperationError(
+                    f"The job bundle {job_bundle_dir} has {name!r}; known after {prefix!r} are {', '.join(known)}."
+                )
+            of_app[bare] = parameter["value"]
+        elif ":" not in name:
+            of_job[name] = {parameter["type"].lower(): str(parameter["value"])}
+    return of_app, of_job

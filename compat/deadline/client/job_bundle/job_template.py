@@ -1,0 +1,22 @@
+"""What templates say of user interfaces."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["ControlType"]
+
+
+class ControlType(enum.Enum):
+    """Controls of job parameters. A ``SPIN_BOX`` has one for each of its types."""
+
+    LINE_EDIT = enum.auto()
+    MULTILINE_EDIT = enum.auto()
+    INT_SPIN_BOX = enum.auto()
+    FLOAT_SPIN_BOX = enum.auto()
+    DROPDOWN_LIST = enum.auto()
+    CHOOSE_INPUT_FILE = enum.auto()
+    CHOOSE_OUTPUT_FILE = enum.auto()
+    CHOOSE_DIRECTORY = enum.auto()
+    CHECK_BOX = enum.auto()
+    HIDDEN = enum.auto()

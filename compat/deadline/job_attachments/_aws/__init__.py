@@ -1,0 +1,1 @@
+"""Clients of AWS as job attachments make them."""
