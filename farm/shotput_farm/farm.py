@@ -165,7 +165,8 @@ def new_id(kind: str) -> str:
 
 def page_token(token: str | None) -> tuple[int, ...]:
     """Return the position that a ``nextToken`` stands for, () for none. Raises Validation for any other text."""
-    if token is None:
+    # Clients that page by hand begin with an empty one.
+    if not token:
         return ()
     try:
         position = tuple(int(part, 36) for part in token.removeprefix("p1.").split("."))

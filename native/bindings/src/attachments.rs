@@ -1,8 +1,13 @@
 //! Job attachments: hash, upload, download.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -17,7 +22,7 @@ use shotput_core::attachments::s3::S3Access;
 use shotput_core::attachments::sync::{self, Attachments, PathMappingRule, Run, Session, Snapshot};
 use shotput_core::attachments::upload::{self, Destination, UploadOptions};
 use shotput_core::credentials::Target;
-use shotput_core::service::{QueueRole, Service, block_on};
+use shotput_core::service::{Service, block_on};
 use tokio_util::sync::CancellationToken;
 
 use crate::config as target;
@@ -25,17 +30,17 @@ use crate::error::Error;
 use crate::runtime::{Raised, run_with};
 
 /// A Python callable as a callback of the core: truthy goes on; an exception cancels and comes out of the call.
-struct Callback {
+pub(crate) struct Callback {
     callable: Option<Py<PyAny>>,
-    raised: Raised,
+    pub(crate) raised: Raised,
 }
 
 impl Callback {
-    fn new(callable: Option<Py<PyAny>>) -> Self {
+    pub(crate) fn new(callable: Option<Py<PyAny>>) -> Self {
         Self { callable, raised: Raised::default() }
     }
 
-    fn call(&self, progress: &Progress) -> bool {
+    pub(crate) fn call(&self, progress: &Progress) -> bool {
         let Some(callable) = &self.callable else { return true };
         Python::attach(|py| {
             let answer = pythonize(py, progress)
@@ -74,28 +79,33 @@ fn snapshot(
 }
 
 #[pyfunction]
-#[pyo3(signature = (root, manifest, *, bucket, root_prefix, target=None, cache_dir=None, force_s3_check=false, on_progress=None))]
+#[pyo3(signature = (
+    root, manifest, *, bucket=None, root_prefix=None, farm_id=None, queue_id=None, target=None, cache_dir=None,
+    force_s3_check=false, credentials=None, on_progress=None
+))]
 #[expect(clippy::too_many_arguments, reason = "the names of the Python signature")]
 fn upload_snapshot(
     py: Python<'_>,
     root: PathBuf,
     manifest: Vec<u8>,
-    bucket: String,
-    root_prefix: String,
+    bucket: Option<String>,
+    root_prefix: Option<String>,
+    farm_id: Option<String>,
+    queue_id: Option<String>,
     target: Option<&Bound<'_, PyAny>>,
     cache_dir: Option<PathBuf>,
     force_s3_check: bool,
+    credentials: Option<Py<PyAny>>,
     on_progress: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let target = target::Place::of(None, target)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
+    let keys = credentials.map(|callable| PythonCredentials::provider(callable, raised.clone()));
+    let place = Place::new(bucket, root_prefix, farm_id, queue_id);
     let statistics = run_with(py, &raised, move |token| {
-        let target = block_on(&token, target.resolve())?;
-        let access = block_on(&token, S3Access::of_target(&target))?;
         let manifest = Manifest::decode(&manifest, "given to upload_snapshot")?;
-        let destination =
-            Destination { access, bucket, root_prefix, farm_id: target.farm_id, queue_id: target.queue_id };
+        let destination = block_on(&token, async { place.destination(target.resolve().await?, keys).await })?;
         let options = UploadOptions { cache_dir: cache_dir.as_deref(), force_s3_check, ..UploadOptions::default() };
         let on_progress = |progress: Progress| callback.call(&progress);
         upload::upload_snapshot(&root, &manifest, &destination, &options, Some(&on_progress), &token)
@@ -134,37 +144,118 @@ fn download_snapshots(
 /// A job's attachments in the object store, as far as the caller names the place.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Place {
+pub(crate) struct Place {
     bucket: Option<String>,
     root_prefix: Option<String>,
-    farm_id: String,
-    queue_id: String,
-    job_id: String,
+    pub(crate) farm_id: String,
+    pub(crate) queue_id: String,
+    pub(crate) job_id: String,
 }
 
 impl Place {
-    /// Access, bucket and root prefix. Without a bucket the service is asked for the queue's, and for the rights of the
-    /// role that its users have to read it.
-    async fn locate(&self, target: &Target) -> Result<(S3Access, String, String), CoreError> {
+    pub(crate) fn new(
+        bucket: Option<String>,
+        root_prefix: Option<String>,
+        farm_id: Option<String>,
+        queue_id: Option<String>,
+    ) -> Self {
+        let (farm_id, queue_id) = (farm_id.unwrap_or_default(), queue_id.unwrap_or_default());
+        Self { bucket, root_prefix, farm_id, queue_id, job_id: String::new() }
+    }
+
+    /// Access, bucket and root prefix. Without a bucket the service is asked for the queue's, and for the rights that
+    /// its users have: those to read, or all.
+    pub(crate) async fn locate(
+        &self,
+        target: &Target,
+        read_only: bool,
+    ) -> Result<(S3Access, String, String), CoreError> {
         if let (Some(bucket), Some(prefix)) = (&self.bucket, &self.root_prefix) {
             return Ok((S3Access::of_target(target).await?, bucket.clone(), prefix.clone()));
         }
         let service = Service::connect(target).await?;
-        let queue = service.get_queue(&self.farm_id, &self.queue_id).await?;
+        let farm_id = if self.farm_id.is_empty() { &target.farm_id } else { &self.farm_id };
+        let queue_id = if self.queue_id.is_empty() { &target.queue_id } else { &self.queue_id };
+        let queue = service.get_queue(farm_id, queue_id).await?;
         let settings = &queue["jobAttachmentSettings"];
         let member = |name: &str| settings[name].as_str().map(str::to_owned);
         let (Some(bucket), Some(prefix)) = (member("s3BucketName"), member("rootPrefix")) else {
             return Err(CoreError::Attachments(format!(
-                "The queue {} has no job attachment settings, so its jobs have no files to download. Set a bucket for the \
-                 queue.",
-                self.queue_id
+                "The queue {queue_id} has no job attachment settings, so its jobs have no files to download. Set a \
+                 bucket for the queue."
             )));
         };
-        let name = queue["displayName"].as_str().unwrap_or(&self.queue_id);
-        let role = QueueRole::new(&service, &self.farm_id, &self.queue_id, name, true);
-        // Asked for once here, so that a refusal is told as what it is and not as a failed download.
-        role.credentials().await?;
-        Ok((S3Access::of_target_with(target, role.provider())?, bucket, prefix))
+        let name = queue["displayName"].as_str().unwrap_or(queue_id);
+        Ok((S3Access::of_queue(&service, farm_id, queue_id, name, read_only).await?, bucket, prefix))
+    }
+
+    /// Where an upload goes, with the caller's keys in place of the target's.
+    pub(crate) async fn destination(
+        self,
+        target: Target,
+        keys: Option<SharedCredentialsProvider>,
+    ) -> Result<Destination, CoreError> {
+        let (access, bucket, root_prefix) = match (keys, &self.bucket, &self.root_prefix) {
+            (Some(keys), Some(bucket), Some(prefix)) => {
+                let service = Service::connect(&target).await?;
+                (S3Access::pinned(&service, keys).await?, bucket.clone(), prefix.clone())
+            }
+            _ => self.locate(&target, false).await?,
+        };
+        Ok(Destination { access, bucket, root_prefix, farm_id: self.farm_id, queue_id: self.queue_id })
+    }
+}
+
+/// Keys that Python code gives, asked for again before they expire.
+struct PythonCredentials {
+    callable: Py<PyAny>,
+    raised: Raised,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    /// Seconds since 1970.
+    expiration: Option<f64>,
+}
+
+impl PythonCredentials {
+    fn provider(callable: Py<PyAny>, raised: Raised) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Self { callable, raised })
+    }
+
+    /// Asks the caller; what it raises is kept, to come out of the call.
+    fn ask(callable: Py<PyAny>, raised: &Raised) -> Result<Credentials, CredentialsError> {
+        let keys = Python::attach(|py| Ok::<Keys, PyErr>(depythonize(&callable.bind(py).call0()?)?));
+        let keys = keys.map_err(|err| {
+            raised.set(err);
+            CredentialsError::provider_error("the caller gave no keys")
+        })?;
+        let expires = keys.expiration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let expires = expires.map(|since| UNIX_EPOCH + since);
+        Ok(Credentials::new(keys.access_key_id, keys.secret_access_key, keys.session_token, expires, "caller"))
+    }
+}
+
+impl fmt::Debug for PythonCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PythonCredentials")
+    }
+}
+
+impl ProvideCredentials for PythonCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let (callable, raised) = (Python::attach(|py| self.callable.clone_ref(py)), self.raised.clone());
+        future::ProvideCredentials::new(async move {
+            // Whoever holds the GIL must not hold up the transfer of others.
+            let asked = tokio::task::spawn_blocking(move || Self::ask(callable, &raised)).await;
+            asked.unwrap_or_else(|err| Err(CredentialsError::provider_error(err)))
+        })
     }
 }
 
@@ -176,6 +267,7 @@ struct DownloadParams {
     step_id: Option<String>,
     task_id: Option<String>,
     root_map: BTreeMap<String, PathBuf>,
+    path_mapping_rules: Option<Vec<PathMappingRule>>,
     conflict_resolution: Option<String>,
 }
 
@@ -192,7 +284,7 @@ fn download_job_outputs(
     let raised = callback.raised.clone();
     let downloaded = run_with(py, &raised, move |token| {
         let (access, bucket, root_prefix) =
-            block_on(&token, async { given.place.locate(&target.resolve().await?).await })?;
+            block_on(&token, async { given.place.locate(&target.resolve().await?, true).await })?;
         let request = OutputRequest {
             access,
             bucket,
@@ -205,6 +297,7 @@ fn download_job_outputs(
                 task_id: given.task_id,
             },
             root_map: given.root_map,
+            rules: given.path_mapping_rules,
             conflict: given.conflict_resolution.as_deref().map_or(Ok(Conflict::default()), Conflict::parse)?,
         };
         let on_progress = |progress: Progress| callback.call(&progress);
@@ -214,7 +307,7 @@ fn download_job_outputs(
 }
 
 /// The target among the params: a dict, else the configuration's.
-fn target_of(params: &Bound<'_, PyDict>) -> PyResult<target::Place> {
+pub(crate) fn target_of(params: &Bound<'_, PyDict>) -> PyResult<target::Place> {
     target::Place::of(None, params.get_item("target")?.filter(|target| !target.is_none()).as_ref())
 }
 
@@ -238,7 +331,7 @@ struct SessionParams {
 impl SessionParams {
     fn session(&self, target: target::Place, token: &CancellationToken) -> Result<Session, CoreError> {
         let (access, bucket, root_prefix) =
-            block_on(token, async { self.place.locate(&target.resolve().await?).await })?;
+            block_on(token, async { self.place.locate(&target.resolve().await?, true).await })?;
         Ok(Session {
             access,
             bucket,

@@ -6,6 +6,7 @@ mod awaitable;
 mod config;
 mod error;
 mod images;
+mod manifests;
 mod objects;
 mod plain;
 mod preparation;
@@ -30,6 +31,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     submission::register(module)?;
     telemetry::register(module)?;
     attachments::register(module)?;
+    manifests::register(module)?;
     preparation::register(module)?;
     template::register(module)?;
     sessions::register(module)?;

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use pythonize::pythonize;
+use pythonize::{depythonize, pythonize};
 use serde_json::Value;
 use shotput_core::Result as CoreResult;
-use shotput_core::service::{JobChange, LogQuery, Service, SessionActionFilter, block_on, shapes};
+use shotput_core::service::{JobChange, JobSearch, LogQuery, Service, SessionActionFilter, block_on, shapes};
 
 use crate::config::Place;
 use crate::runtime;
@@ -18,11 +18,13 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(list_queues, module)?)?;
     module.add_function(wrap_pyfunction!(get_queue, module)?)?;
     module.add_function(wrap_pyfunction!(list_storage_profiles_for_queue, module)?)?;
+    module.add_function(wrap_pyfunction!(get_storage_profile_for_queue, module)?)?;
     module.add_function(wrap_pyfunction!(get_queue_parameter_definitions, module)?)?;
     module.add_function(wrap_pyfunction!(get_job, module)?)?;
     module.add_function(wrap_pyfunction!(search_jobs, module)?)?;
     module.add_function(wrap_pyfunction!(update_job, module)?)?;
     module.add_function(wrap_pyfunction!(list_steps, module)?)?;
+    module.add_function(wrap_pyfunction!(list_step_dependencies, module)?)?;
     module.add_function(wrap_pyfunction!(list_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(update_task, module)?)?;
     module.add_function(wrap_pyfunction!(list_sessions, module)?)?;
@@ -105,6 +107,21 @@ fn list_storage_profiles_for_queue<'py>(
 }
 
 #[pyfunction]
+#[pyo3(signature = (farm_id, queue_id, storage_profile_id, config_path=None, *, target=None))]
+fn get_storage_profile_for_queue<'py>(
+    py: Python<'py>,
+    farm_id: String,
+    queue_id: String,
+    storage_profile_id: String,
+    config_path: Path,
+    target: Given<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(py, config_path, target, |service| async move {
+        service.get_storage_profile_for_queue(&farm_id, &queue_id, &storage_profile_id).await
+    })
+}
+
+#[pyfunction]
 #[pyo3(signature = (farm_id, queue_id, config_path=None, *, target=None))]
 fn get_queue_parameter_definitions<'py>(
     py: Python<'py>,
@@ -133,16 +150,28 @@ fn get_job<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (farm_id, queue_ids, *, limit=100, config_path=None, target=None))]
+#[pyo3(signature = (
+    farm_id, queue_ids, *, limit=100, filter_expressions=None, oldest_first=false, config_path=None, target=None
+))]
+#[allow(clippy::too_many_arguments)] // what to search for, all by keyword
 fn search_jobs<'py>(
     py: Python<'py>,
     farm_id: String,
     queue_ids: Vec<String>,
     limit: usize,
+    filter_expressions: Option<&Bound<'py, PyAny>>,
+    oldest_first: bool,
     config_path: Path,
     target: Given<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    call(py, config_path, target, move |service| async move { service.search_jobs(&farm_id, &queue_ids, limit).await })
+    let filter = filter_expressions.map(|filter| depythonize(filter)).transpose()?;
+    let wanted = JobSearch { limit, filter, oldest_first };
+    call(
+        py,
+        config_path,
+        target,
+        move |service| async move { service.search_jobs(&farm_id, &queue_ids, &wanted).await },
+    )
 }
 
 #[pyfunction]
@@ -194,6 +223,22 @@ fn list_steps<'py>(
     target: Given<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     call(py, config_path, target, |service| async move { service.list_steps(&farm_id, &queue_id, &job_id).await })
+}
+
+#[pyfunction]
+#[pyo3(signature = (farm_id, queue_id, job_id, step_id, config_path=None, *, target=None))]
+fn list_step_dependencies<'py>(
+    py: Python<'py>,
+    farm_id: String,
+    queue_id: String,
+    job_id: String,
+    step_id: String,
+    config_path: Path,
+    target: Given<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(py, config_path, target, |service| async move {
+        service.list_step_dependencies(&farm_id, &queue_id, &job_id, &step_id).await
+    })
 }
 
 #[pyfunction]

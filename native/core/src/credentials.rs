@@ -68,6 +68,12 @@ pub struct Target {
     pub session_token: Option<String>,
     /// The AWS profile; `None` is the default chain.
     pub profile: Option<String>,
+    /// Requests to S3 at once, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_max_pool_connections: Option<u32>,
+    /// Files up to this many times 8 MiB count as small.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub small_file_threshold_multiplier: Option<u32>,
     /// The user of a monitor login: lists show what this user may see.
     #[serde(skip)]
     pub principal_id: Option<String>,
@@ -133,7 +139,17 @@ impl Target {
             CredentialsSource::DeadlineCloudMonitorLogin => profile.get(key).map(str::to_owned),
             _ => None,
         };
+        let number = |name: &str| -> Result<Option<u32>> {
+            let Some(text) = setting(name)? else { return Ok(None) };
+            let read = text.trim().parse().ok();
+            if read.is_none() {
+                log::warn!("The setting {name} is {text:?}, which is no whole number; it counts as not set");
+            }
+            Ok(read)
+        };
         Ok(Self {
+            s3_max_pool_connections: number("settings.s3_max_pool_connections")?,
+            small_file_threshold_multiplier: number("settings.small_file_threshold_multiplier")?,
             farm_id: config.get("defaults.farm_id")?,
             queue_id: config.get("defaults.queue_id")?,
             storage_profile_id: setting("settings.storage_profile_id")?,

@@ -7,6 +7,7 @@ mod logs;
 mod operations;
 mod queue_parameters;
 mod roles;
+mod search;
 pub mod shapes;
 
 use std::error::Error as StdError;
@@ -36,6 +37,7 @@ use crate::telemetry::Recorder;
 pub use logs::LogQuery;
 pub use operations::{JobChange, SessionActionFilter};
 pub use roles::{QueueRole, forget_queue_roles};
+pub use search::JobSearch;
 
 /// A connection to the service of one target.
 #[derive(Debug, Clone)]

@@ -28,9 +28,8 @@ use crate::attachments::s3::S3Access;
 use crate::attachments::upload::{self, Destination, FileSystem, Hashed, UploadOptions, Uploaded};
 use crate::bundle::parameters::{self, Parameter};
 use crate::bundle::{AssetReferences, Bundle};
-use crate::credentials::{Endpoint, host, is_loopback};
 use crate::error::{CoreError, Result};
-use crate::service::{QueueRole, Service};
+use crate::service::Service;
 
 use debug_snapshot::DebugSnapshot;
 use hooks::{Facts, Hooks};
@@ -335,18 +334,7 @@ impl Transfer<'_> {
     async fn access(&self, service: &Service) -> Result<S3Access> {
         let submission = self.submission;
         let queue_name = self.surroundings.queue_name(submission);
-        let role = QueueRole::new(service, &submission.farm_id, &submission.queue_id, queue_name, false);
-        // Asked for once here, so that a refusal is told as what it is and not as a failed upload.
-        role.credentials().await?;
-        let target = service.target();
-        let is_local = target.endpoint(Endpoint::Deadline).and_then(host).is_some_and(is_loopback);
-        // A local farm without an STS has no account that AWS could tell.
-        let owner = if is_local && target.endpoint(Endpoint::Sts).is_none() {
-            None
-        } else {
-            Some(service.caller_account(role.provider()).await?)
-        };
-        Ok(S3Access { expected_bucket_owner: owner, ..S3Access::of_target_with(target, role.provider())? })
+        S3Access::of_queue(service, &submission.farm_id, &submission.queue_id, queue_name, false).await
     }
 }
 

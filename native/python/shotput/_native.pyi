@@ -29,11 +29,13 @@ __all__ = [
     "check_template",
     "compare_parameters",
     "contact_sheet",
+    "copy_snapshot",
     "create_job",
     "create_job_from_job_bundle",
     "decode_environment_template",
     "decode_job_template",
     "download_job_outputs",
+    "download_manifests",
     "download_snapshots",
     "environment_from_template",
     "find_orphans",
@@ -45,23 +47,28 @@ __all__ = [
     "get_queue_parameter_definitions",
     "get_session_log",
     "get_setting",
+    "get_storage_profile_for_queue",
     "group_paths",
     "hash_bytes",
     "image_size",
     "kill_orphans",
     "list_farms",
+    "list_output_manifests",
     "list_queues",
     "list_session_actions",
     "list_sessions",
+    "list_step_dependencies",
     "list_steps",
     "list_storage_profiles_for_queue",
     "list_tasks",
     "login",
     "logout",
     "mean_difference",
+    "merge_manifests",
     "parse_template",
     "read_bundle",
     "read_config",
+    "read_manifests",
     "search_jobs",
     "set_setting",
     "snapshot",
@@ -71,6 +78,7 @@ __all__ = [
     "thumbnail",
     "update_job",
     "update_task",
+    "upload_manifest",
     "upload_snapshot",
 ]
 
@@ -219,6 +227,20 @@ def list_storage_profiles_for_queue(
     Raises ``ConfigError``, ``ServiceError``.
     """
 
+def get_storage_profile_for_queue(
+    farm_id: str,
+    queue_id: str,
+    storage_profile_id: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """``{"storageProfileId", "displayName", "osFamily", "fileSystemLocations": [{"name", "path", "type"}]}`` of
+    ``GetStorageProfileForQueue``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
 def get_queue_parameter_definitions(
     farm_id: str,
     queue_id: str,
@@ -251,13 +273,18 @@ def search_jobs(
     queue_ids: Sequence[str],
     *,
     limit: int = 100,
+    filter_expressions: Mapping[str, Any] | None = None,
+    oldest_first: bool = False,
     config_path: str | PathLike[str] | None = None,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``{"jobs": [...], "totalResults": int}``: at most ``limit`` jobs of 1 to 10 queues, newest first
-    (``SearchJobs``).
+    (``SearchJobs``), or by the time of their creation.
 
-    Raises ``ConfigError``, ``ServiceError``.
+    ``filter_expressions`` is the member of the operation: ``{"filters": [{"stringFilter": {...}}, ...], "operator":
+    "AND" | "OR"}``; times in it are ISO 8601 with their offset.
+
+    Raises ``ConfigError``, ``ServiceError``, ``DeadlineOperationError`` for a filter of another shape.
     """
 
 def update_job(
@@ -292,6 +319,20 @@ def list_steps(
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``{"steps": [...]}`` as ``ListSteps`` gives them.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
+def list_step_dependencies(
+    farm_id: str,
+    queue_id: str,
+    job_id: str,
+    step_id: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """``{"dependencies": [{"stepId", "status"}]}``: the steps that a step waits for (``ListStepDependencies``).
 
     Raises ``ConfigError``, ``ServiceError``.
     """
@@ -592,17 +633,56 @@ def upload_snapshot(
     root: str | PathLike[str],
     manifest: bytes,
     *,
-    bucket: str,
-    root_prefix: str,
+    bucket: str | None = None,
+    root_prefix: str | None = None,
+    farm_id: str | None = None,
+    queue_id: str | None = None,
     target: Mapping[str, Any] | None = None,
     cache_dir: str | PathLike[str] | None = None,
     force_s3_check: bool = False,
+    credentials: Callable[[], Mapping[str, Any]] | None = None,
     on_progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
     """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
 
+    Without ``bucket`` and ``root_prefix`` they go where the queue keeps its own, with the rights of the queue's role,
+    which are renewed as long as it takes; farm and queue are then given, or the target's. With them, the rights are
+    the target's, or those of ``credentials``: a function that gives ``{"access_key_id", "secret_access_key",
+    "session_token", "expiration"}`` (seconds since 1970, or ``None``) and is asked again before they expire.
+
     ``cache_dir`` holds ``s3_check_cache.db``, which is shared with the official client; ``force_s3_check`` asks the
     store all the same. What an earlier call sent, killed or not, is not sent again.
+
+    Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``ServiceError``,
+    ``DeadlineOperationCanceled``, and what ``credentials`` raises.
+    """
+
+def upload_manifest(
+    manifest: bytes,
+    path: str,
+    *,
+    asset_root: str | None = None,
+    location_name: str | None = None,
+    bucket: str | None = None,
+    root_prefix: str | None = None,
+    farm_id: str | None = None,
+    queue_id: str | None = None,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Store a manifest, and none of its objects, at ``path`` below ``Manifests/``: ``{"path", "hash"}``.
+
+    With ``asset_root`` and ``location_name``, they are told beside it, as they are beside the manifests of outputs.
+    Where it goes and with which rights: as :func:`upload_snapshot`. Raises ``AttachmentsError``, ``ServiceError``.
+    """
+
+def copy_snapshot(
+    root: str | PathLike[str],
+    manifest: bytes,
+    folder: str | PathLike[str],
+    *,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Copy the objects of a manifest to ``folder/Data/``, as the object store has them; the statistics.
 
     Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
     """
@@ -623,20 +703,59 @@ def download_snapshots(
     Raises ``AttachmentsError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
+def merge_manifests(manifests: Sequence[bytes]) -> bytes:
+    """One manifest of several, in canonical form; a file of a later one wins. Raises ``AttachmentsError``."""
+
+def list_output_manifests(params: Mapping[str, Any]) -> list[str]:
+    """The paths of all output manifests below ``Manifests/``, those of every run.
+
+    ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``target``, ``bucket``
+    with ``root_prefix`` (else the queue's). Raises ``AttachmentsError``, ``ServiceError``.
+    """
+
+def read_manifests(params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read manifests of the object store, and none of their objects.
+
+    ``params``: as for :func:`list_output_manifests`, for the outputs that count: of each task those of its last run.
+    Or ``paths``: those at these paths below ``Manifests/``, in this order. Each is ``{"path", "asset_root",
+    "location_name", "last_modified" (seconds since 1970), "manifest": bytes}``; manifests of inputs have no
+    ``asset_root``. Raises ``AttachmentsError``, ``ServiceError``.
+    """
+
+def download_manifests(
+    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+) -> dict[str, Any]:
+    """Download the files that manifests name.
+
+    ``params``: ``manifests``, each with ``manifest`` (its bytes) or ``path`` (below ``Manifests/``), ``root_path`` and
+    ``root_path_format`` (``posix``, ``windows``; without it this machine's), and optionally ``path_mapping_rules``
+    (``[{"source_path_format", "source_path", "destination_path"}]``: files that none is for stay away; without rules
+    files go to ``root_path``) and ``group`` (what fails and succeeds together, e.g. a job); ``conflict_resolution`` and
+    the place, as :func:`download_job_outputs` has them; ``dry_run``.
+
+    Where manifests name one file of this machine, the one that was stored last has it. Returns ``{"files": [path],
+    "statistics": {...}, "file_counts_by_root_directory": {root: int}, "groups": {group: {"total_files", "total_bytes",
+    "files", "bytes", "error": str | None, "unmapped": [path]}}}``. What fails in one group does not touch the others,
+    and is told in its ``error``.
+
+    Raises ``AttachmentsError``, ``ServiceError``, ``ConfigError``, ``DeadlineOperationCanceled``.
+    """
+
 def download_job_outputs(
     params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
 ) -> dict[str, Any]:
     """Bring the outputs of a job, step or task home.
 
     ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map``
-    ({original root: local folder}; other roots are used as they are), ``conflict_resolution`` (``SKIP``,
+    ({original root: local folder}; other roots are used as they are), ``path_mapping_rules`` (between the storage
+    profiles of the job and of this machine: other roots go where these say), ``conflict_resolution`` (``SKIP``,
     ``OVERWRITE``, ``CREATE_COPY``, the default), ``target``, ``bucket`` with ``root_prefix`` (else the queue's, read
     with the rights of the queue's role).
 
-    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}}``. A file that is
-    in place already (same size and time) is skipped and listed; one that was kept instead is not listed. Call again
-    to go on after a failure. Partial files are never visible under their name, contents are held to their hashes, and
-    a manifest that leads out of its root is refused before anything is written.
+    Returns ``{"files": [path], "statistics": {...}, "file_counts_by_root_directory": {root: int}, "unmapped": [path
+    that no rule is for]}``. A file that is in place already (same size and time) is skipped and listed; one that was
+    kept instead is not listed. Call again to go on after a failure. Partial files are never visible under their name,
+    contents are held to their hashes, and a manifest that leads out of its root is refused before anything is written.
 
     Raises ``AttachmentsError``, ``ServiceError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """

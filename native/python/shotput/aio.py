@@ -37,8 +37,10 @@ def _awaitable(function: Callable[Arguments, Result]) -> Callable[Arguments, Cor
 check_api_available = _awaitable(_native.check_api_available)
 check_auth_status = _awaitable(_native.check_auth_status)
 check_auth_status_with_progress = _awaitable(_native.check_auth_status_with_progress)
+copy_snapshot = _awaitable(_native.copy_snapshot)
 create_job_from_job_bundle = _awaitable(_native.create_job_from_job_bundle)
 download_job_outputs = _awaitable(_native.download_job_outputs)
+download_manifests = _awaitable(_native.download_manifests)
 download_snapshots = _awaitable(_native.download_snapshots)
 get_credentials_source = _awaitable(_native.get_credentials_source)
 get_farm = _awaitable(_native.get_farm)
@@ -46,30 +48,37 @@ get_job = _awaitable(_native.get_job)
 get_queue = _awaitable(_native.get_queue)
 get_queue_parameter_definitions = _awaitable(_native.get_queue_parameter_definitions)
 get_session_log = _awaitable(_native.get_session_log)
+get_storage_profile_for_queue = _awaitable(_native.get_storage_profile_for_queue)
 list_farms = _awaitable(_native.list_farms)
+list_output_manifests = _awaitable(_native.list_output_manifests)
 list_queues = _awaitable(_native.list_queues)
 list_session_actions = _awaitable(_native.list_session_actions)
 list_sessions = _awaitable(_native.list_sessions)
+list_step_dependencies = _awaitable(_native.list_step_dependencies)
 list_steps = _awaitable(_native.list_steps)
 list_storage_profiles_for_queue = _awaitable(_native.list_storage_profiles_for_queue)
 list_tasks = _awaitable(_native.list_tasks)
 login = _awaitable(_native.login)
 logout = _awaitable(_native.logout)
 read_bundle = _awaitable(_native.read_bundle)
+read_manifests = _awaitable(_native.read_manifests)
 search_jobs = _awaitable(_native.search_jobs)
 snapshot = _awaitable(_native.snapshot)
 sync_inputs = _awaitable(_native.sync_inputs)
 sync_outputs = _awaitable(_native.sync_outputs)
 update_job = _awaitable(_native.update_job)
 update_task = _awaitable(_native.update_task)
+upload_manifest = _awaitable(_native.upload_manifest)
 upload_snapshot = _awaitable(_native.upload_snapshot)
 
 __all__ = [
     "check_api_available",
     "check_auth_status",
     "check_auth_status_with_progress",
+    "copy_snapshot",
     "create_job_from_job_bundle",
     "download_job_outputs",
+    "download_manifests",
     "download_snapshots",
     "get_credentials_source",
     "get_farm",
@@ -77,21 +86,26 @@ __all__ = [
     "get_queue",
     "get_queue_parameter_definitions",
     "get_session_log",
+    "get_storage_profile_for_queue",
     "list_farms",
+    "list_output_manifests",
     "list_queues",
     "list_session_actions",
     "list_sessions",
+    "list_step_dependencies",
     "list_steps",
     "list_storage_profiles_for_queue",
     "list_tasks",
     "login",
     "logout",
     "read_bundle",
+    "read_manifests",
     "search_jobs",
     "snapshot",
     "sync_inputs",
     "sync_outputs",
     "update_job",
     "update_task",
+    "upload_manifest",
     "upload_snapshot",
 ]

@@ -134,7 +134,7 @@ def state(data_dir: str | os.PathLike[str] | None = None) -> FarmState | None:
         return None
     found = _read_state(folder)
     # A farm that was killed leaves its file behind; the next one holds the lock before it has removed that file.
-    return found if found is not None and _is_alive(found.pid) else None
+    return found if found is not None and is_alive(found.pid) else None
 
 
 def start(
@@ -233,7 +233,7 @@ def stop(timeout: float = 30.0, *, data_dir: str | os.PathLike[str] | None = Non
     # keeps its number although it has ended.
     gone_by = time.monotonic() + 2.0
     _reap()
-    while found is not None and sys.platform != "win32" and _is_alive(found.pid) and time.monotonic() < gone_by:
+    while found is not None and sys.platform != "win32" and is_alive(found.pid) and time.monotonic() < gone_by:
         time.sleep(0.01)
         _reap()
     return True
@@ -307,8 +307,19 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _is_alive(pid: int) -> bool:
-        return True  # the lock tells; Windows has no cheap question for a process id
+    def is_alive(pid: int) -> bool:
+        """Whether a process of this id runs."""
+        import ctypes
+
+        may_wait, refused, still_runs = 0x0010_0000, 5, 0x102
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        handle = kernel.OpenProcess(may_wait, False, pid)
+        if not handle:
+            return ctypes.get_last_error() == refused
+        try:
+            return bool(kernel.WaitForSingleObject(handle, 0) == still_runs)
+        finally:
+            kernel.CloseHandle(handle)
 
 else:
     import fcntl
@@ -322,7 +333,8 @@ else:
             raise
         return True
 
-    def _is_alive(pid: int) -> bool:
+    def is_alive(pid: int) -> bool:
+        """Whether a process of this id runs."""
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -117,21 +117,26 @@ class SubmittedJob:
                 break
         return job
 
-    def download(self, on_transfer: OnTransfer | None = None, *, conflict: str = "OVERWRITE") -> dict[str, Any]:
+    def download(
+        self, on_transfer: OnTransfer | None = None, *, conflict: str = "OVERWRITE", **params: Any
+    ) -> dict[str, Any]:
         """Downloads what the job made to the folders that it names: ``{"files": [paths], "statistics": {…}}``.
 
-        ``conflict`` (SKIP, OVERWRITE or CREATE_COPY) is what happens to files that are there. Raises
-        ``AttachmentsError``, ``ServiceError``, and ``DeadlineOperationCanceled`` when ``on_transfer`` returned
+        ``conflict`` (SKIP, OVERWRITE or CREATE_COPY) is what happens to files that are there. ``params`` are others of
+        the native call (``step_id``, ``task_id``, ``root_map``, ``path_mapping_rules``); ``None`` leaves one out.
+
+        Raises ``AttachmentsError``, ``ServiceError``, and ``DeadlineOperationCanceled`` when ``on_transfer`` returned
         ``False``.
         """
-        params = {
+        given = {
             "farm_id": self.farm.farm_id,
             "queue_id": self.farm.queue_id,
             "job_id": self.job_id,
             "conflict_resolution": conflict,
             "target": self.farm.target,
+            **{key: value for key, value in params.items() if value is not None},
         }
-        return _native.download_job_outputs(params, on_progress=on_transfer)
+        return _native.download_job_outputs(given, on_progress=on_transfer)
 
     def bring_home(self, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """``download``, over what is there, with plain progress."""

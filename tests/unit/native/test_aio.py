@@ -32,6 +32,7 @@ WITHOUT_TWIN = {
     "get_setting",
     "image_size",
     "mean_difference",
+    "merge_manifests",
     "read_config",
     "set_setting",
     "thumbnail",

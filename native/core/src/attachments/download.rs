@@ -5,7 +5,7 @@
 //! and a large one goes on at the byte where it stopped. Inputs of a job are copied, never linked to the store's own
 //! files: a job that wrote into a link would corrupt the object for every other job.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use http_body_util::BodyExt as _;
 use super::cache::microseconds;
 use super::hash::{Hasher, hash_bytes, read_full};
 use super::manifest::{Entry, Manifest};
-use super::paths::{Root, disk_fault};
+use super::paths::{Root, disk_fault, ignores_case};
 use super::progress::Tracker;
 use super::s3::Fault;
 use super::store::Store;
@@ -96,6 +96,7 @@ pub(crate) async fn fetch(
         }
         roots.push(folder);
     }
+    check_names(&roots, &tasks, ignores_case)?;
     let mut placed = Vec::new();
     let mut wanted = Vec::new();
     for task in tasks {
@@ -127,6 +128,7 @@ pub(crate) async fn fetch(
     // Large ones last and one by one: a canceled download then has many whole files and one part.
     let (small, large): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|task| task.entry.size <= WHOLE);
     let requests = if store.bucket.is_local() { NEAR_REQUESTS } else { FAR_REQUESTS };
+    let requests = requests.min(store.bucket.limits().connections);
     let next = AtomicUsize::new(0);
     let done = Mutex::new(placed);
     let copies = Mutex::new(HashSet::new());
@@ -152,6 +154,24 @@ fn push(done: &Mutex<Vec<Placed>>, task: &Task, path: PathBuf) {
     done.push(Placed { root: task.root, path, entry: task.entry.clone() });
 }
 
+/// Two files that a folder takes for one are refused: the second would silently take the place of the first.
+fn check_names(roots: &[Root], tasks: &[Task], ignores_case: impl Fn(&Path) -> bool) -> Result<()> {
+    let mut names: HashMap<String, &Task> = HashMap::with_capacity(tasks.len());
+    for task in tasks {
+        let Some(other) = names.insert(task.path.to_string_lossy().to_lowercase(), task) else { continue };
+        if other.path != task.path && ignores_case(roots[task.root].path()) {
+            return Err(CoreError::Attachments(format!(
+                "Nothing was written to {}: there, {:?} and {:?} are one file. Choose a folder that tells upper from \
+                 lower case.",
+                roots[task.root].path().display(),
+                other.entry.path,
+                task.entry.path
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Size and time to the microsecond are those of the manifest: this file was fetched, or is the original.
 fn is_same(found: &std::fs::Metadata, entry: &Entry) -> bool {
     found.is_file() && found.len() == entry.size && found.modified().is_ok_and(|time| microseconds(time) == entry.mtime)
@@ -161,7 +181,6 @@ fn is_same(found: &std::fs::Metadata, entry: &Entry) -> bool {
 #[cfg(unix)]
 fn check_space(roots: &[Root], wanted: &[Task]) -> Result<()> {
     use crate::attachments::progress::human_size;
-    use std::collections::HashMap;
     use std::os::unix::fs::MetadataExt as _;
 
     let mut by_device: HashMap<u64, (&Path, u64)> = HashMap::new();
@@ -283,7 +302,12 @@ async fn whole(store: &Store, task: &Task, conflict: Conflict, copies: &Mutex<Ha
 
 fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<()> {
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(part)?;
+        // Anew, and never into what somebody else put there: it could be a link to another file.
+        match std::fs::remove_file(part) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).open(part)?;
         file.write_all(body)?;
         file.set_modified(modified(entry))
     };
@@ -307,7 +331,10 @@ struct Part {
 
 /// Opens the part of an earlier attempt and hashes what it has.
 fn open_part(path: &Path, size: u64) -> io::Result<Part> {
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if path.symlink_metadata().is_ok_and(|found| !is_own(&found)) {
+        std::fs::remove_file(path)?;
+    }
+    let mut file = open_no_link(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
     if file.metadata()?.len() > size {
         file.set_len(0)?;
     }
@@ -324,6 +351,22 @@ fn open_part(path: &Path, size: u64) -> io::Result<Part> {
     }
     file.seek(SeekFrom::Start(length))?;
     Ok(Part { file, hasher, length })
+}
+
+/// Whether a file is nobody else's too: no link of either kind.
+fn is_own(found: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    let links = std::os::unix::fs::MetadataExt::nlink(found);
+    #[cfg(not(unix))]
+    let links = 1;
+    found.is_file() && links == 1
+}
+
+/// Opens a file, and not what a link that was put there meanwhile leads to.
+fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, nix::libc::O_NOFOLLOW);
+    options.open(path)
 }
 
 async fn stream(
@@ -459,4 +502,35 @@ fn publish(part: &Path, place: &Path, conflict: Conflict, copies: &Mutex<HashSet
         name = place.with_file_name(format!("{stem} ({number}){extension}"));
     }
     Err(failed(io::Error::other(format!("{MAX_COPIES} copies of this name are there"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_folder_takes_for_one_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = [Root::create(folder.path()).unwrap()];
+        let task = |path: &str| {
+            let entry = Entry { path: path.into(), hash: hash_bytes(b""), size: 0, mtime: 0 };
+            Task { root: 0, path: roots[0].resolve(path).unwrap(), entry }
+        };
+        let tasks = [task("out/Beauty.exr"), task("out/depth.exr"), task("Out/beauty.EXR")];
+        assert!(check_names(&roots, &tasks, |_| false).is_ok());
+        assert!(check_names(&roots, &tasks[..2], |_| true).is_ok());
+        assert_eq!(
+            check_names(&roots, &tasks, |_| true).unwrap_err().to_string(),
+            format!(
+                "Nothing was written to {}: there, \"out/Beauty.exr\" and \"Out/beauty.EXR\" are one file. Choose a \
+                 folder that tells upper from lower case.",
+                folder.path().display()
+            )
+        );
+        // Letters beyond ASCII have two cases too.
+        assert!(check_names(&roots, &[task("Ä"), task("ä")], |_| true).is_err());
+        // The question is asked of the folder itself, and leaves nothing there.
+        assert_eq!(ignores_case(folder.path()), cfg!(any(windows, target_os = "macos")));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
 }

@@ -4,12 +4,14 @@
 //! inside a task. What they refuse: to follow a manifest out of its root, to show a file that is not whole, and to
 //! store bytes under a hash that is not theirs.
 
+pub mod by_manifest;
 pub mod cache;
 pub mod copies;
 pub mod download;
 pub mod grouping;
 pub mod hash;
 pub mod manifest;
+pub mod mapping;
 pub mod multipart;
 pub mod outputs;
 pub mod paths;

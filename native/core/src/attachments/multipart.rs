@@ -146,6 +146,7 @@ async fn send_parts(
     let mut reader = Reader::open(item.path.clone(), size).await?;
     let mut parts = Vec::new();
     let mut sending: JoinSet<Result<Part, Fault>> = JoinSet::new();
+    let parallel = PARALLEL.min(bucket.limits().connections);
     for number in 1.. {
         let Some(body) = reader.next().await? else { break };
         let checksum = crc32(&body);
@@ -158,7 +159,7 @@ async fn send_parts(
             parts.push(Part { checksum, ..part });
             continue;
         }
-        while sending.len() >= PARALLEL {
+        while sending.len() >= parallel {
             match finished(&mut sending).await {
                 Ok(part) => {
                     tracker.bytes(part.size);

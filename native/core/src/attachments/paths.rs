@@ -22,6 +22,18 @@ impl Host {
         if cfg!(windows) { Self::Windows } else { Self::Posix }
     }
 
+    /// Reads the word of `rootPathFormat` and path mapping rules, in any case.
+    ///
+    /// # Errors
+    /// `Attachments` for another word.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "posix" => Ok(Self::Posix),
+            "windows" => Ok(Self::Windows),
+            _ => Err(CoreError::Attachments(format!("The path format {text:?} is not known. Use POSIX or WINDOWS."))),
+        }
+    }
+
     /// The word for it in `rootPathFormat` and path mapping rules.
     #[must_use]
     pub const fn path_format(self) -> &'static str {
@@ -223,6 +235,14 @@ impl Root {
             folder.display()
         )))
     }
+}
+
+/// Whether a folder takes names that differ in nothing but case for one name. Asks by making a file for a moment.
+pub(crate) fn ignores_case(folder: &Path) -> bool {
+    let probe = tempfile::Builder::new().prefix(".shotput-CASE-").tempfile_in(folder);
+    let Ok(probe) = probe else { return cfg!(any(windows, target_os = "macos")) };
+    let name = probe.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    folder.join(name).symlink_metadata().is_ok()
 }
 
 fn cannot_create(folder: &Path, err: &io::Error) -> CoreError {

@@ -22,10 +22,12 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use chrono::DateTime;
 use http_body_util::BodyExt as _;
 use tokio::sync::Mutex;
 
 use crate::credentials::{Endpoint, Network, Target, host, is_loopback};
+use crate::service::{QueueRole, Service};
 use crate::{CoreError, Result};
 
 mod fault;
@@ -55,6 +57,29 @@ pub struct S3Access {
     pub expected_bucket_owner: Option<String>,
     /// Proxy and certificates, those of the target.
     pub network: Network,
+    /// How much is under way at once.
+    pub limits: Limits,
+}
+
+/// How much is under way at once, as the settings of the configuration say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests at most (`settings.s3_max_pool_connections`).
+    pub connections: usize,
+    /// Bytes of the largest file that counts as small, sent beside others
+    /// (`settings.small_file_threshold_multiplier` × 8 MiB).
+    pub small_file: u64,
+}
+
+impl Limits {
+    /// Of settings; those that are missing count as they do when nobody set them.
+    #[must_use]
+    pub fn new(connections: Option<u32>, multiplier: Option<u32>) -> Self {
+        Self {
+            connections: connections.unwrap_or(50).max(1) as usize,
+            small_file: 8 * 1024 * 1024 * u64::from(multiplier.unwrap_or(20)),
+        }
+    }
 }
 
 impl S3Access {
@@ -75,28 +100,58 @@ impl S3Access {
             credentials: SharedCredentialsProvider::new(keys),
             expected_bucket_owner: None,
             network: Network::default(),
+            limits: Limits::new(None, None),
         }
     }
 
     /// Access with the rights of a target.
     ///
     /// # Errors
-    /// `Config` when no region is known.
+    /// `Config` when no region is known; `Service` when nobody can say whose rights they are.
     pub async fn of_target(target: &Target) -> Result<Self> {
-        Self::of_target_with(target, target.credentials().await?)
+        let credentials = target.credentials().await?;
+        Self::pinned(&Service::connect(target).await?, credentials).await
     }
 
-    /// As [`S3Access::of_target`], with the rights of a queue's role.
+    /// Access with the rights that a user of a queue has; with `read_only` those that only read. `queue_name` is what
+    /// errors call the queue.
     ///
     /// # Errors
-    /// `Config` when no region is known.
-    pub fn of_target_with(target: &Target, credentials: SharedCredentialsProvider) -> Result<Self> {
+    /// As [`S3Access::of_target`], and `Service` when the role cannot be assumed.
+    pub async fn of_queue(
+        service: &Service,
+        farm_id: &str,
+        queue_id: &str,
+        queue_name: &str,
+        read_only: bool,
+    ) -> Result<Self> {
+        let role = QueueRole::new(service, farm_id, queue_id, queue_name, read_only);
+        // Asked for once here, so that a refusal is told as what it is and not as a failed transfer.
+        role.credentials().await?;
+        Self::pinned(service, role.provider()).await
+    }
+
+    /// Access that is pinned to the account of its credentials: a bucket of somebody else is refused, whatever its name.
+    ///
+    /// # Errors
+    /// As [`S3Access::of_target`].
+    pub async fn pinned(service: &Service, credentials: SharedCredentialsProvider) -> Result<Self> {
+        let target = service.target();
+        let is_local = target.endpoint(Endpoint::Deadline).and_then(host).is_some_and(is_loopback);
+        // A store of one's own, without an STS beside it, has no account that AWS could tell.
+        let own_store = is_local || target.endpoint(Endpoint::S3).is_some();
+        let owner = if own_store && target.endpoint(Endpoint::Sts).is_none() {
+            None
+        } else {
+            Some(service.caller_account(credentials.clone()).await?)
+        };
         Ok(Self {
             region: target.region()?.to_string(),
             endpoint_url: target.endpoint(Endpoint::S3).map(|url| url.trim_end_matches('/').to_owned()),
             credentials,
-            expected_bucket_owner: None,
+            expected_bucket_owner: owner,
             network: target.network(),
+            limits: Limits::new(target.s3_max_pool_connections, target.small_file_threshold_multiplier),
         })
     }
 
@@ -154,6 +209,15 @@ pub(crate) struct PutOptions<'a> {
     pub(crate) metadata: &'a [(String, String)],
 }
 
+/// A whole object.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    /// User metadata, without `x-amz-meta-`.
+    pub(crate) metadata: Vec<(String, String)>,
+    /// Seconds since 1970; 0 when it is not told.
+    pub(crate) last_modified: i64,
+}
+
 /// One bucket of an object store.
 pub(crate) struct Bucket {
     access: S3Access,
@@ -190,6 +254,10 @@ impl Bucket {
 
     pub(crate) fn sdk(&self) -> &aws_sdk_s3::Client {
         &self.sdk
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.access.limits
     }
 
     pub(crate) fn owner(&self) -> Option<String> {
@@ -252,8 +320,8 @@ impl Bucket {
         self.send("GET", key, "", headers, &Bytes::new()).await
     }
 
-    /// A whole object and its user metadata.
-    pub(crate) async fn get_whole(&self, key: &str) -> Result<(Bytes, Vec<(String, String)>), Fault> {
+    /// A whole object and what is told beside it.
+    pub(crate) async fn get_whole(&self, key: &str) -> Result<Whole, Fault> {
         let mut attempt = 0;
         loop {
             let response = self.get(key, 0).await?;
@@ -262,8 +330,11 @@ impl Bucket {
                 .iter()
                 .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.to_owned())))
                 .collect();
+            let modified =
+                response.headers().get("last-modified").and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+            let last_modified = modified.map_or(0, |time| time.timestamp());
             match response.into_body().collect().await {
-                Ok(body) => return Ok((body.to_bytes(), metadata)),
+                Ok(body) => return Ok(Whole { bytes: body.to_bytes(), metadata, last_modified }),
                 Err(err) if attempt >= RETRY_WAITS.len() => {
                     return Err(Fault::transport(format!("the connection was lost ({})", innermost(&*err))));
                 }

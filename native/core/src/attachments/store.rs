@@ -145,7 +145,9 @@ impl Store {
             }
         }
         cache.store(&present);
-        let (small, large): (Vec<_>, Vec<_>) = to_send.into_iter().partition(|(item, _)| item.size <= SINGLE_PUT);
+        // A limit below one request's size is kept to; beyond it, memory is what counts.
+        let single = SINGLE_PUT.min(self.bucket.limits().small_file);
+        let (small, large): (Vec<_>, Vec<_>) = to_send.into_iter().partition(|(item, _)| item.size <= single);
         let cache = Arc::new(Mutex::new(Noted { cache, keys: Vec::new() }));
         let sent = self.send_small(&small, &cache, tracker).await;
         // What arrived before a failure is noted all the same.
@@ -228,6 +230,7 @@ impl Store {
 
     async fn send_small(&self, items: &[(Item, bool)], cache: &Mutex<Noted>, tracker: &Tracker<'_>) -> Result<()> {
         let requests = if self.bucket.is_local() { NEAR_REQUESTS } else { FAR_REQUESTS };
+        let requests = requests.min(self.bucket.limits().connections);
         let memory = tokio::sync::Semaphore::new(MEMORY as usize);
         let next = AtomicUsize::new(0);
         let workers = (0..requests.min(items.len())).map(|_| async {

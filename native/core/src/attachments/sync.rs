@@ -18,13 +18,15 @@ use super::block_on;
 use super::cache::microseconds;
 use super::download::{Conflict, fetch};
 use super::hash::{hash_bytes, hash_files, unreadable};
-use super::manifest::{Entry, Manifest, ascii_json};
+use super::manifest::{Entry, Manifest};
+use super::mapping::Mapping;
+pub use super::mapping::PathMappingRule;
 use super::outputs::{Scope, output_manifests};
 use super::paths::{Host, check_relative, normalize, relative_text};
 use super::progress::{OnProgress, Statistics, Status, Tracker};
 use super::s3::S3Access;
 use super::store::{Source, Store, tracker_for};
-use super::upload::stoppable;
+use super::upload::{metadata_of, stoppable};
 use crate::{CoreError, Result};
 
 /// One entry of the job's `attachments.manifests`.
@@ -51,17 +53,6 @@ pub struct ManifestProperties {
 pub struct Attachments {
     /// One per root.
     pub manifests: Vec<ManifestProperties>,
-}
-
-/// A rule that maps paths of the submitting machine to this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PathMappingRule {
-    /// `POSIX` or `WINDOWS`.
-    pub source_path_format: String,
-    /// Path on the submitting machine.
-    pub source_path: String,
-    /// Path here.
-    pub destination_path: String,
 }
 
 /// A file of the session as it was synced.
@@ -126,34 +117,13 @@ impl Session {
     /// Where a root lies here: by a rule when it belongs to a location that is mapped, else in a folder of its own.
     fn destination(&self, properties: &ManifestProperties) -> Result<PathBuf> {
         if properties.file_system_location_name.is_some() {
-            let format = properties.root_path_format.to_ascii_uppercase();
-            let rule = self
-                .rules
-                .iter()
-                .filter(|rule| rule.source_path_format.eq_ignore_ascii_case(&format))
-                .filter_map(|rule| Some((rule, below(&properties.root_path, &rule.source_path, &format)?)))
-                .max_by_key(|(rule, _)| rule.source_path.len());
-            if let Some((rule, rest)) = rule {
-                let mut path = PathBuf::from(&rule.destination_path);
-                path.extend(rest);
-                return normalize(&path);
+            let format = Host::parse(&properties.root_path_format)?;
+            if let Some(mapped) = Mapping::new(&self.rules)?.apply(&properties.root_path, format) {
+                return normalize(&mapped.folder.join(mapped.relative));
             }
         }
         Ok(normalize(&self.folder)?.join(format!("assetroot-{}", shake_hex(&properties.root_path))))
     }
-}
-
-/// The parts of `path` below `folder`, both in the given path format.
-fn below(path: &str, folder: &str, format: &str) -> Option<Vec<String>> {
-    let windows = format == "WINDOWS";
-    let split = |text: &str| -> Vec<String> {
-        let separators: &[char] = if windows { &['/', '\\'] } else { &['/'] };
-        text.split(separators).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    };
-    let (path, folder) = (split(path), split(folder));
-    let same = |a: &String, b: &String| if windows { a.eq_ignore_ascii_case(b) } else { a == b };
-    let inside = folder.len() <= path.len() && folder.iter().zip(&path).all(|(a, b)| same(a, b));
-    inside.then(|| path[folder.len()..].to_vec())
 }
 
 /// 20 hexadecimal digits of SHAKE256, by which the official worker names a root's folder too.
@@ -245,7 +215,7 @@ async fn wanted(session: &Session, store: &Store, step_dependencies: &[String]) 
         if let Some(path) = &properties.input_manifest_path {
             let key = store.manifest_key(path);
             let got = store.bucket.get_whole(&key).await;
-            let (bytes, _) = got.map_err(|fault| store.bucket.explain("download the manifest", &key, &fault))?;
+            let bytes = got.map_err(|fault| store.bucket.explain("download the manifest", &key, &fault))?.bytes;
             let source = format!("s3://{}/{key}", store.bucket.name());
             if properties.input_manifest_hash.as_ref().is_some_and(|hash| *hash != hash_bytes(&bytes)) {
                 return Err(CoreError::Attachments(format!(
@@ -254,10 +224,11 @@ async fn wanted(session: &Session, store: &Store, step_dependencies: &[String]) 
             }
             layers.push(Manifest::decode(&bytes, &source)?);
         }
-        let own = |output: &&super::outputs::OutputManifest| {
-            output.root == properties.root_path
-                && output.location_name.as_deref().unwrap_or_default()
-                    == properties.file_system_location_name.as_deref().unwrap_or_default()
+        let own = |output: &&super::outputs::ReadManifest| {
+            // A name that is not ASCII cannot be told beside the manifest.
+            let location = properties.file_system_location_name.as_deref().filter(|name| name.is_ascii());
+            output.root.as_deref() == Some(&properties.root_path)
+                && output.location_name.as_deref().unwrap_or_default() == location.unwrap_or_default()
         };
         layers.extend(outputs.iter().filter(own).map(|output| output.manifest.clone()));
         manifests.push(Manifest::merge(layers));
@@ -380,17 +351,7 @@ async fn store_manifest(
     let location = properties.file_system_location_name.as_deref().unwrap_or_default();
     let name = hash_bytes(format!("{location}{}", properties.root_path).as_bytes());
     let path = format!("{place}/{name}_output");
-    let mut metadata = Vec::new();
-    if properties.root_path.is_ascii() {
-        metadata.push(("asset-root".to_owned(), properties.root_path.clone()));
-    } else {
-        let text = ascii_json(&properties.root_path);
-        metadata.push(("asset-root".to_owned(), text.clone()));
-        metadata.push(("asset-root-json".to_owned(), text));
-    }
-    if !location.is_empty() && location.is_ascii() {
-        metadata.push(("file-system-location-name".to_owned(), location.to_owned()));
-    }
+    let metadata = metadata_of(&properties.root_path, location);
     let bytes = manifest.encode();
     let hash = hash_bytes(&bytes);
     store.put_manifest(&store.manifest_key(&path), bytes, &metadata).await?;

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::block_on;
 use super::grouping::{Group, Prepared, References, prepare};
 use super::hash::{hash_bytes, hash_files};
-use super::manifest::{Entry, Manifest};
-use super::paths::{Host, disk_fault, normalize, relative_text};
+use super::manifest::{Entry, Manifest, ascii_json};
+use super::paths::{Host, check_relative, disk_fault, normalize, relative_text};
 use super::progress::{OnProgress, Statistics, Status, Tracker};
 use super::s3::S3Access;
 use super::store::{Source, Store, tracker_for};
@@ -273,6 +273,46 @@ pub fn upload_snapshot(
         stoppable(work, &tracker).await?;
         tracker.finish()
     })
+}
+
+/// The user metadata that says which root a manifest is for: ASCII, other roots as JSON.
+pub(crate) fn metadata_of(root: &str, location: &str) -> Vec<(String, String)> {
+    let mut metadata = Vec::new();
+    if root.is_ascii() {
+        metadata.push(("asset-root".to_owned(), root.to_owned()));
+    } else {
+        let text = ascii_json(root);
+        metadata.push(("asset-root".to_owned(), text.clone()));
+        metadata.push(("asset-root-json".to_owned(), text));
+    }
+    if !location.is_empty() && location.is_ascii() {
+        metadata.push(("file-system-location-name".to_owned(), location.to_owned()));
+    }
+    metadata
+}
+
+/// Stores one manifest, and none of its objects, at `path` below `Manifests`; gives the hash of its bytes.
+///
+/// With a root, it is told beside the manifest, as it is beside those of outputs.
+///
+/// # Errors
+/// `Attachments` when the path is not usable, or the store cannot be reached, refuses, or is full; `Canceled`.
+pub fn upload_manifest(
+    manifest: &Manifest,
+    path: &str,
+    root: Option<(&str, &str)>,
+    destination: &Destination,
+    token: &CancellationToken,
+) -> Result<String> {
+    check_relative(path, Host::Posix)
+        .map_err(|what| CoreError::Attachments(format!("The manifest cannot be stored: {what}.")))?;
+    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
+    let bytes = manifest.encode();
+    let hash = hash_bytes(&bytes);
+    let metadata = root.map(|(root, location)| metadata_of(root, location)).unwrap_or_default();
+    let tracker = Tracker::new(Status::UploadInProgress, 1, bytes.len() as u64, None, token);
+    block_on(stoppable(store.put_manifest(&store.manifest_key(path), bytes, &metadata), &tracker))?;
+    Ok(hash)
 }
 
 /// Ends work at once when its phase is canceled: open requests are dropped with their connections.

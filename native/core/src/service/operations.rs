@@ -8,6 +8,7 @@ use aws_sdk_deadline::types::{
 };
 use serde_json::{Map, Value, json};
 
+use super::search::{JobSearch, filter_group};
 use super::{Answer, Service, service_error_text};
 use crate::error::{CoreError, Result};
 
@@ -196,18 +197,19 @@ impl Service {
         send!(self, "GetJob", self.sdk.get_job().farm_id(farm_id).queue_id(queue_id).job_id(job_id))
     }
 
-    /// `SearchJobs`, newest first: `{"jobs": [...], "totalResults": n}` with at most `limit` jobs.
-    pub async fn search_jobs(&self, farm_id: &str, queue_ids: &[String], limit: usize) -> Result<Value> {
-        let newest_first = FieldSortExpression::builder()
+    /// `SearchJobs`: `{"jobs": [...], "totalResults": n}` with at most as many jobs as asked for.
+    pub async fn search_jobs(&self, farm_id: &str, queue_ids: &[String], wanted: &JobSearch) -> Result<Value> {
+        let order = FieldSortExpression::builder()
             .name("CREATED_AT")
-            .sort_order(SortOrder::Descending)
+            .sort_order(if wanted.oldest_first { SortOrder::Ascending } else { SortOrder::Descending })
             .build()
             .map_err(|err| service_error_text("SearchJobs", err.to_string()))?;
+        let filter = wanted.filter.as_ref().map(filter_group).transpose()?;
         let mut jobs: Vec<Value> = Vec::new();
         let mut total = Value::from(0);
         let mut offset = 0_i32;
-        while jobs.len() < limit {
-            let wanted = (limit - jobs.len()).min(100) as i32;
+        while jobs.len() < wanted.limit {
+            let size = (wanted.limit - jobs.len()).min(100) as i32;
             let mut page = send!(
                 self,
                 "SearchJobs",
@@ -216,8 +218,9 @@ impl Service {
                     .farm_id(farm_id)
                     .set_queue_ids(Some(queue_ids.to_vec()))
                     .item_offset(offset)
-                    .page_size(wanted)
-                    .sort_expressions(SearchSortExpression::FieldSort(newest_first.clone()))
+                    .page_size(size)
+                    .set_filter_expressions(filter.clone())
+                    .sort_expressions(SearchSortExpression::FieldSort(order.clone()))
             )?;
             total = page["totalResults"].take();
             let Value::Array(found) = page["jobs"].take() else { break };
@@ -228,7 +231,7 @@ impl Service {
                 _ => break,
             }
         }
-        jobs.truncate(limit);
+        jobs.truncate(wanted.limit);
         Ok(json!({ "jobs": jobs, "totalResults": total }))
     }
 
@@ -254,6 +257,19 @@ impl Service {
     /// `ListSteps`: `{"steps": [...]}`.
     pub async fn list_steps(&self, farm_id: &str, queue_id: &str, job_id: &str) -> Result<Value> {
         drain!(self, "ListSteps", "steps", self.sdk.list_steps().farm_id(farm_id).queue_id(queue_id).job_id(job_id))
+    }
+
+    /// `ListStepDependencies`: `{"dependencies": [...]}`.
+    pub async fn list_step_dependencies(
+        &self,
+        farm_id: &str,
+        queue_id: &str,
+        job_id: &str,
+        step_id: &str,
+    ) -> Result<Value> {
+        let request =
+            || self.sdk.list_step_dependencies().farm_id(farm_id).queue_id(queue_id).job_id(job_id).step_id(step_id);
+        drain!(self, "ListStepDependencies", "dependencies", request())
     }
 
     /// `ListTasks`: `{"tasks": [...]}`.

@@ -55,6 +55,7 @@ fn request(server: &Server, conflict: Conflict) -> OutputRequest {
             ..Scope::default()
         },
         root_map: BTreeMap::new(),
+        rules: None,
         conflict,
     }
 }
@@ -241,6 +242,32 @@ fn nothing_outside_the_root() {
         get(&server, Conflict::Overwrite).unwrap_err().to_string(),
         "The outputs belong to C:\\proj, which is no folder of this machine. Name a local folder for it."
     );
+}
+
+#[test]
+fn a_part_is_never_written_into_what_somebody_else_put_there() {
+    for size in [10, 9 * 1024 * 1024] {
+        let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        let content = vec![7; size];
+        put_outputs(&server, "step-1/task-1/t_s", &root, &[("a", &content)]);
+        let victim = folder.path().join("victim");
+        let part =
+            root.join(format!(".shotput-{}.part", &hash_bytes(format!("a{}", hash_bytes(&content)).as_bytes())[..16]));
+        type Plant = fn(&Path, &Path) -> std::io::Result<()>;
+        let plants: [Plant; 2] =
+            [|from, to| std::os::unix::fs::symlink(from, to), |from, to| std::fs::hard_link(from, to)];
+        for plant in plants {
+            std::fs::write(&victim, "untouched").unwrap();
+            plant(&victim, &part).unwrap();
+            get(&server, Conflict::Overwrite).unwrap();
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+            assert!(std::fs::read(root.join("a")).unwrap() == content);
+            assert_eq!(names(&root), ["a"]);
+            std::fs::remove_file(root.join("a")).unwrap();
+        }
+    }
 }
 
 #[test]

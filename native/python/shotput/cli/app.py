@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import shotput
-from shotput.cli import check, demo, export, interruption, job, output, report, submit
+from shotput.cli import attachment, check, demo, export, interruption, job, manifest, output, outputs, report, submit
 from shotput.cli.failure import ExitCode, details_of, exit_code
 from shotput.errors import DeadlineOperationError
 
@@ -47,7 +47,10 @@ app.command(name="check", epilog=check.EXAMPLE)(check.check)
 app.command(name="export", epilog=export.EXAMPLE)(export.export)
 app.command(name="submit", epilog=submit.EXAMPLE)(submit.submit)
 app.command(name="report", epilog=report.EXAMPLE)(report.report)
+job.app.command(name="outputs", epilog=outputs.EXAMPLE)(outputs.outputs)
 app.add_typer(job.app, name="job")
+app.add_typer(manifest.app, name="manifest")
+app.add_typer(attachment.app, name="attachment")
 
 # Other distributions add groups of commands: the local farm brings `farm`.
 for _entry in sorted(entry_points(group="shotput.commands"), key=lambda entry: entry.name):

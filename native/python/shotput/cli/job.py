@@ -239,26 +239,13 @@ def cancel(
     emit(as_json, {"jobId": found.job_id, "taskRunStatus": status_before}, lambda: out.print(text))
 
 
-@app.command(epilog="Example: shotput job outputs last --conflict skip")
-def outputs(
-    name: JobArgument = "last",
-    conflict: Annotated[
-        Conflict, typer.Option("--conflict", help="What to do with files that exist.")
-    ] = Conflict.OVERWRITE,
-    target: targets.TargetOption = targets.TargetName.LOCAL,
-    as_json: JsonOption = False,
-) -> None:
-    """Bring a job's outputs home, to the folders that the job names."""
-    found, job = find(target, name)
-    result = bring_home(found, conflict=conflict, as_json=as_json)
-    emit(as_json, result, lambda: show_end(job, result))
-
-
-def bring_home(job: SubmittedJob, *, conflict: Conflict = Conflict.OVERWRITE, as_json: bool = False) -> dict[str, Any]:
-    """Download the outputs with a progress bar; the native call's answer."""
+def bring_home(
+    job: SubmittedJob, *, conflict: Conflict = Conflict.OVERWRITE, as_json: bool = False, **params: Any
+) -> dict[str, Any]:
+    """Download the outputs with a progress bar; the native call's answer. ``params`` are others of that call."""
     going_on = f"What came home stays. The rest: shotput job outputs {job.job_id}"
     with interruption.naming(job.job_id, going_on), bars(as_json) as shown:
-        return job.download(shown.add("Download").transfer, conflict=conflict.value.upper())
+        return job.download(shown.add("Download").transfer, conflict=conflict.value.upper(), **params)
 
 
 def show_end(job: dict[str, Any], outputs: dict[str, Any] | None) -> None:

@@ -44,3 +44,10 @@ def connect(name: TargetName) -> Connection:
             ExitCode.CONFIG,
         )
     return Connection("cloud", farm_id, queue_id, None)
+
+
+def storage_profile(connection: Connection) -> str | None:
+    """The id of this machine's storage profile: the local farm's own, or that of the client configuration."""
+    if connection.target is not None:
+        return connection.target.get("storage_profile_id") or None
+    return _native.get_setting("settings.storage_profile_id") or None

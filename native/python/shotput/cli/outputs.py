@@ -1,0 +1,145 @@
+"""``shotput job outputs``: what jobs have made comes home, of one job or of all that made something since."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from shotput import output_sync
+from shotput.cli import targets
+from shotput.cli.failure import CommandFailure, ExitCode
+from shotput.cli.job import Conflict, bring_home, find, show_end
+from shotput.cli.output import JsonOption, bars, counted, emit, out, size
+from shotput.output_checkpoint import DEFAULT_FOLDER
+from shotput.submission import Connection
+
+EXAMPLE = "Example: shotput job outputs last --conflict skip"
+
+_SHOWN_PATHS = 10
+
+
+def outputs(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="JOB", help="A job's id, the unique beginning of one, or `last`, which is meant by none."
+        ),
+    ] = None,
+    step_id: Annotated[str | None, typer.Option("--step-id", help="Only the outputs of this step.")] = None,
+    task_id: Annotated[str | None, typer.Option("--task-id", help="Only those of this task of the step.")] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="What all jobs of the queue made since the last time, and no JOB.")
+    ] = False,
+    conflict: Annotated[
+        Conflict,
+        typer.Option(
+            "--conflict", "--conflict-resolution", case_sensitive=False, help="What to do with files that exist."
+        ),
+    ] = Conflict.OVERWRITE,
+    storage_profile_id: Annotated[
+        str | None, typer.Option("--storage-profile-id", help="This machine's; the configured one otherwise.")
+    ] = None,
+    ignore_storage_profiles: Annotated[
+        bool, typer.Option("--ignore-storage-profiles", help="Take all paths as the jobs have them.")
+    ] = False,
+    checkpoint_dir: Annotated[
+        Path, typer.Option("--checkpoint-dir", help="With --sync: where is noted what came home.")
+    ] = DEFAULT_FOLDER,
+    lookback: Annotated[
+        float,
+        typer.Option("--bootstrap-lookback-minutes", min=0, help="With --sync: how far back the first time looks."),
+    ] = 0,
+    force_bootstrap: Annotated[
+        bool, typer.Option("--force-bootstrap", help="With --sync: begin as the first time.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --sync: show what would come, and write nothing.")
+    ] = False,
+    target: targets.TargetOption = targets.TargetName.LOCAL,
+    as_json: JsonOption = False,
+) -> int:
+    """Bring a job's outputs home, to the folders that the job names; or, with --sync, those of all jobs."""
+    if ignore_storage_profiles and storage_profile_id:
+        raise CommandFailure("Give --storage-profile-id or --ignore-storage-profiles, and not both.", ExitCode.USAGE)
+    if sync:
+        if name or step_id or task_id:
+            raise CommandFailure("--sync is about all jobs of the queue; leave the job out.", ExitCode.USAGE)
+        connection = targets.connect(target)
+        profile = None if ignore_storage_profiles else storage_profile_id or targets.storage_profile(connection)
+        if profile is None and not ignore_storage_profiles:
+            raise CommandFailure(
+                "No storage profile of this machine is known, so paths of other machines cannot be mapped. Set "
+                "settings.storage_profile_id, give --storage-profile-id, or use --ignore-storage-profiles where all "
+                "jobs come from this machine.",
+                ExitCode.CONFIG,
+            )
+        options = output_sync.Options(
+            profile, checkpoint_dir, timedelta(minutes=lookback), force_bootstrap, conflict.value.upper(), dry_run
+        )
+        return _sync(connection, options, as_json)
+    if dry_run or force_bootstrap or lookback:
+        raise CommandFailure("--dry-run, --force-bootstrap and the lookback belong to --sync.", ExitCode.USAGE)
+    found, job = find(target, name or "last")
+    more: dict[str, Any] = {"step_id": step_id, "task_id": task_id}
+    here = None if ignore_storage_profiles else storage_profile_id or targets.storage_profile(found.farm)
+    there = job.get("storageProfileId")
+    if here and there and here != there:
+        more["path_mapping_rules"] = output_sync.path_mapping_rules(found.farm, there, here)
+    result = bring_home(found, conflict=conflict, as_json=as_json, **more)
+
+    def show_result() -> None:
+        show_end(job, result)
+        _show_unmapped({found.job_id: result["unmapped"]})
+
+    emit(as_json, result, show_result)
+    return ExitCode.OK
+
+
+def _sync(connection: Connection, options: output_sync.Options, as_json: bool) -> int:
+    with bars(as_json) as shown:
+        run = output_sync.sync(connection, options, shown.add("Download").transfer)
+    document = {
+        "queueId": connection.queue_id,
+        "storageProfileId": options.storage_profile_id,
+        "checkpoint": str(run.checkpoint),
+        "dryRun": options.dry_run,
+        "since": run.since.isoformat(),
+        "until": run.until.isoformat(),
+        "jobs": run.jobs,
+        "files": run.files,
+        "statistics": run.statistics,
+        "failed": run.failed,
+        "abandoned": run.abandoned,
+        "unmapped": run.unmapped,
+    }
+
+    def show() -> None:
+        coming = "would come" if options.dry_run else "came"
+        total = sum(len(run.jobs[kind]) for kind in ("added", "updated", "completed"))
+        jobs = "1 job" if total == 1 else f"{total} jobs"
+        out.print(f"{counted(len(run.files))} {coming} of {jobs}, {size(run.statistics['total_bytes'])}")
+        for folder in sorted({str(Path(path).parent) for path in run.files}):
+            out.print(f"  {escape(folder)}")
+        for job_id in run.jobs["no_storage_profile"]:
+            out.print(f"[yellow]{job_id} has no storage profile, so its outputs stay where they are.[/]")
+        _show_unmapped(run.unmapped)
+        for job_id, reason in run.failed.items():
+            then = "It is not tried again by itself." if job_id in run.abandoned else "The next run tries again."
+            out.print(f"[red]{job_id}[/] {escape(reason)} {then}")
+
+    emit(as_json, document, show)
+    return ExitCode.TRANSFER if run.failed else ExitCode.OK
+
+
+def _show_unmapped(unmapped: dict[str, list[str]]) -> None:
+    for job_id, paths in unmapped.items():
+        if paths:
+            out.print(f"[yellow]{job_id}: {counted(len(paths))} in no location of this machine's storage profile:[/]")
+            for path in paths[:_SHOWN_PATHS]:
+                out.print(f"  {escape(path)}")
+            if len(paths) > _SHOWN_PATHS:
+                out.print(f"  and {len(paths) - _SHOWN_PATHS} more")
