@@ -6,6 +6,7 @@
 mod logs;
 mod operations;
 mod queue_parameters;
+mod reach;
 mod roles;
 pub mod shapes;
 
@@ -33,7 +34,8 @@ use crate::error::{CoreError, Result};
 
 pub use logs::LogQuery;
 pub use operations::{JobChange, SessionActionFilter};
-pub use roles::{QueueRole, forget_queue_roles};
+pub use reach::{Reached, reach};
+pub use roles::{Caller, QueueRole, forget_queue_roles};
 
 /// A connection to the service of one target.
 #[derive(Debug, Clone)]

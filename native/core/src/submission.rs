@@ -10,6 +10,7 @@ mod limits;
 mod params;
 mod pause;
 mod plan;
+mod preview;
 mod wait;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ use plan::Plan;
 
 pub use params::{Params, Submission};
 pub use pause::PauseSwitch;
+pub use preview::{About, Preview, Problem, preview};
 
 /// Takes a line for a person.
 pub type OnPrint<'a> = Option<&'a (dyn Fn(&str) + Send + Sync)>;
@@ -312,8 +314,10 @@ impl Transfer<'_> {
         bucket: &str,
         root_prefix: &str,
     ) -> Result<Uploaded> {
+        let submission = self.submission;
+        let name = self.surroundings.queue_name(submission);
         let destination = Destination {
-            access: lane.run(self.access(service))?,
+            access: lane.run(bucket_access(service, &submission.farm_id, &submission.queue_id, name, false))?,
             bucket: bucket.to_owned(),
             root_prefix: root_prefix.to_owned(),
             farm_id: self.submission.farm_id.clone(),
@@ -328,24 +332,31 @@ impl Transfer<'_> {
         let on_upload = self.callbacks.holding(self.callbacks.on_upload_progress, self.token);
         upload::upload(hashed, &destination, &options, Some(&on_upload), self.token)
     }
+}
 
-    /// The bucket with the rights of the queue's role, pinned to the account that the role belongs to.
-    async fn access(&self, service: &Service) -> Result<S3Access> {
-        let submission = self.submission;
-        let queue_name = self.surroundings.queue_name(submission);
-        let role = QueueRole::new(service, &submission.farm_id, &submission.queue_id, queue_name, false);
-        // Asked for once here, so that a refusal is told as what it is and not as a failed upload.
-        role.credentials().await?;
-        let target = service.target();
-        let is_local = target.endpoint(Endpoint::Deadline).and_then(host).is_some_and(is_loopback);
-        // A local farm without an STS has no account that AWS could tell.
-        let owner = if is_local && target.endpoint(Endpoint::Sts).is_none() {
-            None
-        } else {
-            Some(service.caller_account(role.provider()).await?)
-        };
-        Ok(S3Access { expected_bucket_owner: owner, ..S3Access::of_target_with(target, role.provider())? })
-    }
+/// The buckets of a queue with the rights of its role (with `read_only`, of the one that only reads), pinned to the account that the role belongs to.
+///
+/// # Errors
+/// `Service` when the role cannot be assumed, or STS does not say whose it is.
+pub async fn bucket_access(
+    service: &Service,
+    farm_id: &str,
+    queue_id: &str,
+    queue_name: &str,
+    read_only: bool,
+) -> Result<S3Access> {
+    let role = QueueRole::new(service, farm_id, queue_id, queue_name, read_only);
+    // Asked for once here, so that a refusal is told as what it is and not as a failed upload.
+    role.credentials().await?;
+    let target = service.target();
+    let is_local = target.endpoint(Endpoint::Deadline).and_then(host).is_some_and(is_loopback);
+    // A local farm without an STS has no account that AWS could tell.
+    let owner = if is_local && target.endpoint(Endpoint::Sts).is_none() {
+        None
+    } else {
+        Some(service.caller_account(role.provider()).await?)
+    };
+    Ok(S3Access { expected_bucket_owner: owner, ..S3Access::of_target_with(target, role.provider())? })
 }
 
 fn to_group(references: &AssetReferences) -> References {

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod multipart;
 pub mod outputs;
 pub mod paths;
+pub mod probe;
 pub mod progress;
 pub mod s3;
 pub(crate) mod store;
