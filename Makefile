@@ -9,7 +9,7 @@ PYTHON ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.PHONY: help setup renderer compat demo test integration fuzz peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
+.PHONY: help setup renderer compat demo test integration fuzz cross peers check bench wheels wheel wheel-tools pure-wheels smoke deny addons format
 
 setup: ## Python environment and native module
 	@./tools/setup $(PYTHON)
@@ -38,10 +38,10 @@ peers: setup ## The official programs, for tests and benchmarks, in .bench/peers
 check: setup ## Format, lint, types, import contracts, stubs, dead code
 	@./tools/check
 
-bench: renderer ## Our figures beside the peers'
-	@./tools/bench
+bench: renderer ## Our figures beside the peers'; README=yes writes them into benchmarks/README.md
+	@./tools/bench $(if $(README),--readme)
 
-wheels: setup wheel pure-wheels ## All wheels as they are released, tried on old and new systems
+wheels: setup deny wheel pure-wheels ## All wheels as they are released, tried on old and new systems
 	@SHOTPUT_WHEEL="$$(echo dist/wheels/shotput-[0-9]*.whl)" .venv/bin/python -m pytest tests/wheels
 
 wheel: ## The wheel of `shotput` for TARGET (default: this machine), into dist/wheels
@@ -52,11 +52,14 @@ wheel-tools:
 	@rustup target add $(if $(filter universal2-apple-darwin,$(TARGET)),x86_64-apple-darwin aarch64-apple-darwin,$(TARGET))
 
 pure-wheels:
-	@for project in shared_ui farm integrations; do uv build --quiet --wheel --out-dir dist/wheels $$project; done
+	@for project in shared_ui farm integrations compat; do uv build --quiet --wheel --out-dir dist/wheels $$project; done
 
 # The wheel in dist/wheels, on a Python that uv finds or fetches.
 smoke:
 	@uv run --quiet --isolated --no-project --python $(or $(PYTHON),3.9) --with dist/wheels/shotput-[0-9]*.whl python -I tests/wheels/smoke.py
+
+cross: ## Check the core for TARGET as far as a compiler can, without a machine of its kind
+	@./tools/cross $(TARGET)
 
 deny: ## Licences, sources and known weaknesses of all crates, by cargo-deny
 	@./tools/deny

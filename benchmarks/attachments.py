@@ -6,17 +6,15 @@ Every upload goes to an object store of its own that was empty before; its proce
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import BUCKET, PREFIX, make_files, make_large_file, object_store, peer_access, target
 from benchmarks.measure import (
     REPEATS,
     Figure,
@@ -25,13 +23,13 @@ from benchmarks.measure import (
     faster,
     peer_programs,
     run_process,
+    scaled,
     seconds,
     within,
 )
 
-SMALL_FILES, SMALL_BYTES = 5_000, 20_000
-LARGE_FILES, LARGE_BYTES = 2, 256 * 1024 * 1024
-_BUCKET, _PREFIX, _KEY, _SECRET = "assets", "Root", "AKIDBENCHMARK", "secret"
+SMALL_FILES, SMALL_BYTES = scaled(5_000), 20_000
+LARGE_FILES, LARGE_BYTES = 2, scaled(256) * 1024 * 1024
 
 _SNAPSHOT = """
 import sys
@@ -40,22 +38,13 @@ from shotput import _native
 done = _native.snapshot(sys.argv[1], cache_dir=sys.argv[2])
 Path(sys.argv[3]).write_bytes(done["manifest"])
 """
-_SERVE = """
-import sys
-from shotput import _native
-with _native.ObjectStore(sys.argv[1]) as store:
-    store.add_credentials(sys.argv[3], sys.argv[4], bucket=sys.argv[2])
-    print(store.endpoint, flush=True)
-    sys.stdin.read()
-"""
 _UPLOAD = """
-import sys
+import json, sys
 from pathlib import Path
 from shotput import _native
-root, manifest, cache, endpoint, bucket, prefix, key, secret = sys.argv[1:]
-target = {"region": "us-west-2", "s3_endpoint_url": endpoint, "access_key_id": key, "secret_access_key": secret}
+root, manifest, cache, target, bucket, prefix = sys.argv[1:]
 done = _native.upload_snapshot(
-    root, Path(manifest).read_bytes(), bucket=bucket, root_prefix=prefix, target=target, cache_dir=cache
+    root, Path(manifest).read_bytes(), bucket=bucket, root_prefix=prefix, target=json.loads(target), cache_dir=cache
 )
 assert done["skipped_files"] == 0, done
 """
@@ -80,19 +69,10 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="shotput-bench-") as text:
         folder = Path(text)
         data = folder / "data"
-        _make_files(data)
+        make_files(data, SMALL_FILES, SMALL_BYTES)
+        for index in range(LARGE_FILES):
+            make_large_file(data / f"cache{index}.bin", LARGE_BYTES)
         return [*_hashing(folder, data, bin_folder), *_uploading(folder, data, bin_folder)]
-
-
-def _make_files(data: Path) -> None:
-    for index in range(SMALL_FILES):
-        path = data / f"{index % 50:02d}" / f"texture{index:05d}.bin"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(os.urandom(SMALL_BYTES))
-    for index in range(LARGE_FILES):
-        with (data / f"cache{index}.bin").open("wb") as file:
-            for _ in range(LARGE_BYTES // 2**24):
-                file.write(os.urandom(2**24))
 
 
 def _hashing(folder: Path, data: Path, bin_folder: Path) -> list[Row]:
@@ -124,22 +104,14 @@ def _hashing(folder: Path, data: Path, bin_folder: Path) -> list[Row]:
 
 def _uploading(folder: Path, data: Path, bin_folder: Path) -> list[Row]:
     manifest, cache, home = folder / "manifest.json", folder / "check-cache", folder / "home"
-    keys = {"AWS_ACCESS_KEY_ID": _KEY, "AWS_SECRET_ACCESS_KEY": _SECRET, "AWS_REGION": "us-west-2", "HOME": str(home)}
-    place = (_BUCKET, _PREFIX)
+    place = (BUCKET, PREFIX)
 
     def ours(endpoint: str) -> None:
-        command = [sys.executable, "-I", "-c", _UPLOAD, data, manifest, cache, endpoint, *place, _KEY, _SECRET]
-        run_process(command)
+        run_process([sys.executable, "-I", "-c", _UPLOAD, data, manifest, cache, target(endpoint), *place])
 
     def peer(endpoint: str) -> None:
-        # Without an account to ask STS for: the store has none.
-        env = {
-            **keys,
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ENDPOINT_URL_STS": endpoint,
-            "AWS_DEFAULT_REGION": "us-west-2",
-        }
-        run_process([bin_folder / "python", "-I", "-c", _PEER_UPLOAD, data, manifest, cache, *place], env)
+        command = [bin_folder / "python", "-I", "-c", _PEER_UPLOAD, data, manifest, cache, *place]
+        run_process(command, peer_access(endpoint, home))
 
     def s5cmd(endpoint: str) -> None:
         command = [
@@ -148,9 +120,9 @@ def _uploading(folder: Path, data: Path, bin_folder: Path) -> list[Row]:
             endpoint,
             "cp",
             f"{data}/",
-            f"s3://{_BUCKET}/{_PREFIX}/Data/",
+            f"s3://{BUCKET}/{PREFIX}/Data/",
         ]
-        run_process(command, keys)
+        run_process(command, peer_access(endpoint, home))
 
     measured = {}
     for name, upload in (("ours", ours), ("peer", peer), ("s5cmd", s5cmd)):
@@ -158,7 +130,7 @@ def _uploading(folder: Path, data: Path, bin_folder: Path) -> list[Row]:
         for _ in range(REPEATS):
             shutil.rmtree(cache, ignore_errors=True)
             shutil.rmtree(folder / "objects", ignore_errors=True)
-            with _object_store(folder / "objects") as (endpoint, server_cpu):
+            with object_store(folder / "objects") as (endpoint, server_cpu):
                 cpu_before, server_before = children_cpu_seconds(), server_cpu()
                 started = time.perf_counter()
                 upload(endpoint)
@@ -198,24 +170,6 @@ def _with_cpu(work: Callable[[], object], before: Callable[[], object]) -> tuple
     started = children_cpu_seconds()
     figure = seconds(work, before=before)
     return figure, (children_cpu_seconds() - started) / REPEATS
-
-
-@contextmanager
-def _object_store(root: Path) -> Iterator[tuple[str, Callable[[], float]]]:
-    """An object store in a process of its own: its endpoint, and its CPU seconds so far."""
-    command = [sys.executable, "-I", "-c", _SERVE, root, _BUCKET, _KEY, _SECRET]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            endpoint = server.stdout.readline().strip()
-            yield endpoint, lambda: _cpu_seconds(server.pid)
-        finally:
-            server.terminate()
-
-
-def _cpu_seconds(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What a benchmark is made of: medians of five with their spread, and environments for the peers."""
+"""What a benchmark is made of: medians of five with their spread, and environments for the peers.
+
+``SHOTPUT_BENCH_QUICK=1`` runs everything once with a fiftieth of the work: for trying a suite, not for figures.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPEATS = 5
+QUICK = os.environ.get("SHOTPUT_BENCH_QUICK") == "1"
+REPEATS = 1 if QUICK else 5
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -63,6 +67,11 @@ class Row:
             "samples": {"ours": self.ours.samples, "peer": self.peer.samples if self.peer else None},
             **({"details": self.details} if self.details else {}),
         }
+
+
+def scaled(amount: int) -> int:
+    """How much of something: ``amount``, or a fiftieth of it in a quick run."""
+    return max(amount // 50, 2) if QUICK else amount
 
 
 def faster(name: str, ours: Figure, peer: Figure, at_least: float, **details: Any) -> Row:

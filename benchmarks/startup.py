@@ -8,6 +8,7 @@ process which started it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -76,8 +77,18 @@ def _service() -> Iterator[str]:
         server.server_close()
 
 
+def _forget(python: str | Path) -> None:
+    """Take the native modules of an environment out of the system's file cache."""
+    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    for path in Path(run_process([python, "-I", "-c", code]).strip()).rglob("*.so"):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def _samples(python: str | Path, code: str, environment: dict[str, str]) -> list[list[float]]:
     command = [python, "-I", "-c", code]
+    _forget(python)
     # One more than counts: the first one writes byte code and warms the file cache, as an installer does.
     return [json.loads(run_process(command, env=environment)) for _ in range(REPEATS + 1)][1:]
 

@@ -388,5 +388,5 @@ def _refusals(workstation: Workstation, manager: S3AssetManager, group: Any, roo
     assert str(bucket.value) == "The job attachments of the queue queue-1 name no bucket."
     assert manager.job_attachment_settings is not None
     manager.job_attachment_settings.s3BucketName = "another"
-    with pytest.raises(AssetSyncError, match=r"^The manifest s3://another/.* cannot be stored: "):
+    with pytest.raises(AssetSyncError, match=r"s3://another/"):
         manager.upload_assets(roots)

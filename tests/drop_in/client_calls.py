@@ -27,9 +27,9 @@ from deadline.job_attachments.models import (
 from deadline.job_attachments.progress_tracker import SummaryStatistics
 from drop_in.calls import calls
 from drop_in.conftest import PARAMETER, Workstation
-from shotput import _native
 
 API = "deadline.client.api"
+USER = "00000000-1111-2222-3333-444444444444"
 
 
 @calls("deadline.client", "version")
@@ -237,15 +237,10 @@ def login(workstation: Workstation) -> None:
         program.chmod(0o755)
     workstation.file(
         "home/.aws/config",
-        f"[profile studio]\nmonitor_id = m\nuser_id = u\nidentity_store_id = i\ncredential_process = {process}\n",
+        f"[profile studio]\nmonitor_id = m\nuser_id = {USER}\nidentity_store_id = i\ncredential_process = {process}\n",
     )
     set_setting("defaults.aws_profile_name", "studio")
     set_setting("deadline-cloud-monitor.path", str(monitor))
-    if not hasattr(_native, "login"):
-        for call in (lambda: api.login(None, None), api.logout):
-            with pytest.raises(AttributeError, match=r"^module 'shotput._native' has no attribute 'log(in|out)'$"):
-                call()
-        return
     assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
     told: list[dict[str, Any]] = []
     assert api.login(lambda **keywords: told.append(keywords), lambda: False) == (
@@ -264,17 +259,12 @@ def telemetry(workstation: Workstation) -> None:
     assert client.get_account_id(api.get_boto3_session()) == "000000000000"
     del os.environ["DEADLINE_CLOUD_TELEMETRY_OPT_OUT"]
     set_setting("telemetry.opt_out", "true")
-    client.set_opt_out()
-    assert client.telemetry_opted_out is True
+    for word in ("", "false"):
+        os.environ["DEADLINE_CLOUD_TELEMETRY_OPT_OUT"] = word
+        client.set_opt_out()
+        assert client.telemetry_opted_out is True
+    del os.environ["DEADLINE_CLOUD_TELEMETRY_OPT_OUT"]
     set_setting("telemetry.opt_out", "false")
-    if not hasattr(_native, "TelemetryClient"):
-        with pytest.raises(DeadlineOperationError) as error:
-            api.get_telemetry_client("other", "1.0")
-        assert str(error.value) == (
-            "The installed shotput has no TelemetryClient. Update shotput, or opt out of telemetry with "
-            "DEADLINE_CLOUD_TELEMETRY_OPT_OUT=true."
-        )
-        return
     received = _collect()
     client = api.get_deadline_cloud_library_telemetry_client()
     assert client is api.get_deadline_cloud_library_telemetry_client()

@@ -94,6 +94,19 @@ def submission(workstation: Workstation) -> None:
         api.create_job_from_job_bundle(bundle, create_job_result_callback=lambda: False, **keywords)
     with pytest.raises(ZeroDivisionError):
         api.create_job_from_job_bundle(bundle, **{**keywords, "hashing_progress_callback": lambda _: 1 / 0})
+
+    # What would be sent, in a folder; no job.
+    snapshot = workstation.folder / "snapshot"
+    jobs = len(api.list_jobs(farmId=workstation.farm_id, queueId=workstation.queue_id)["jobs"])
+    assert api.create_job_from_job_bundle(bundle, debug_snapshot_dir=str(snapshot), **keywords) is None
+    arguments = json.loads((snapshot / "create_job_args.json").read_text())
+    (manifest,) = arguments["attachments"]["manifests"]
+    body = (snapshot / "Manifests" / manifest["inputManifestPath"]).read_text()
+    assert (snapshot / "Data" / f"{json.loads(body)['paths'][0]['hash']}.xxh128").read_text() == "another"
+    assert {"submit_job.sh", "submit_job.bat", "queue.json"} <= {path.name for path in snapshot.iterdir()}
+    assert len(api.list_jobs(farmId=workstation.farm_id, queueId=workstation.queue_id)["jobs"]) == jobs
+    assert get_setting("defaults.job_id") == job_id
+
     texture.unlink()
     with pytest.raises(MisconfiguredInputsError):
         api.create_job_from_job_bundle(bundle, require_paths_exist=True, **keywords)

@@ -18,7 +18,6 @@ class Row:
     verdict: str
     note: str
     signature: tuple[str, ...]
-    needs: tuple[str, ...]
 
     @property
     def symbol(self) -> str:
@@ -37,7 +36,6 @@ def rows() -> list[Row]:
                     row["verdict"],
                     row.get("note", ""),
                     tuple(row.get("signature", ())),
-                    tuple(row.get("needs", ())),
                 )
             )
     return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +22,7 @@ STEP = "step-0123456789abcdef0123456789abcdef"
 SESSION = "session-0123456789abcdef0123456789abcdef"
 FLEET = "fleet-0123456789abcdef0123456789abcdef"
 STORAGE_PROFILE = "sp-0123456789abcdef0123456789abcdef"
+TELEMETRY = "/2023-10-12/telemetry"
 CREATED = {"createdAt": "2024-01-02T03:04:05.678000Z", "createdBy": "somebody"}
 
 
@@ -128,7 +128,10 @@ class DeadlineService:
     )
     clock_ahead: timedelta = field(default_factory=timedelta)
     requests: list[Request] = field(default_factory=list)
+    # What telemetry tells comes at any time, and so not among the calls.
+    events: list[Request] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    _closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> DeadlineService:
         service = self
@@ -153,6 +156,8 @@ class DeadlineService:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Answers that are late are not waited for: their threads end with the service.
+        self._closed.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -195,7 +200,7 @@ class DeadlineService:
 
     def sent(self, method: str, path: str) -> list[Request]:
         """The requests whose path ends in ``path``."""
-        return [r for r in self.requests if r.method == method and re.search(path + r"\Z", r.path)]
+        return [r for r in [*self.requests, *self.events] if r.method == method and re.search(path + r"\Z", r.path)]
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         url = urlsplit(handler.path)
@@ -206,7 +211,7 @@ class DeadlineService:
             body = text
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Request(handler.command, unquote(url.path), parse_qs(url.query), headers, body)
-        self.requests.append(request)
+        (self.events if request.path == TELEMETRY else self.requests).append(request)
         status, answer = self._answer(request)
         payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         handler.send_response(status)
@@ -221,14 +226,14 @@ class DeadlineService:
         for answer in self.answers:
             if answer.times > 0 and answer.method == request.method and answer.path.search(request.path):
                 answer.times -= 1
-                time.sleep(answer.delay)
+                self._closed.wait(answer.delay)
                 if answer.body is not None:
                     return answer.status, answer.body
                 break
         if request.headers.get("x-amz-target") == "Logs_20140328.GetLogEvents":
             events = [{"timestamp": 1704164645678, "message": "a line", "ingestionTime": 1704164645700}]
             return 200, {"events": events, "nextForwardToken": "f/1", "nextBackwardToken": "b/1"}
-        if request.path == "/2023-10-12/telemetry":
+        if request.path == TELEMETRY:
             return 200, {}
         if request.path.startswith("/sts"):
             return 200, STS_IDENTITY

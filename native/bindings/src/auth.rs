@@ -49,7 +49,7 @@ fn status(place: Place, token: &CancellationToken, say: &dyn Fn(&str)) -> CoreRe
         say("Looking for credentials...");
         let credentials_source = place.source().await;
         say("Asking Deadline Cloud who you are...");
-        let api_available = is_answered(place.resolve_leniently()).await?;
+        let api_available = is_answered(place.connect_leniently()).await?;
         let auth_status = AuthStatus::of(api_available, credentials_source);
         say(match auth_status {
             AuthStatus::Authenticated => "Authenticated.",
@@ -102,7 +102,7 @@ fn check_api_available(
     target: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
     let place = Place::of(config_path, target)?;
-    runtime::run(py, move |token| block_on(&token, is_answered(place.resolve_leniently())))
+    runtime::run(py, move |token| block_on(&token, is_answered(place.connect_leniently())))
 }
 
 #[pyfunction]

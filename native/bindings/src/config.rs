@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pythonize::depythonize;
 use shotput_core::Result as CoreResult;
 use shotput_core::config::{self, Config};
 use shotput_core::credentials::{self, CredentialsSource, Target};
+use shotput_core::service::Service;
+use shotput_core::telemetry::Recorder;
 
+use crate::plain::plain;
 use crate::runtime;
+use crate::telemetry;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(get_setting, module)?)?;
@@ -41,11 +44,19 @@ impl Place {
         }
     }
 
-    /// As [`Place::resolve`]; a file that cannot be read counts as empty.
-    pub(crate) async fn resolve_leniently(self) -> CoreResult<Target> {
+    /// The service there; a file that cannot be read is an error.
+    pub(crate) async fn connect(self) -> CoreResult<Service> {
         match self {
-            Self::Given(target) => Ok(*target),
-            Self::Config(path) => Target::resolve(&Config::read_lenient(path.as_deref())).await,
+            Self::Given(target) => Service::connect(&target).await,
+            Self::Config(path) => connect(&Config::read(path.as_deref())?).await,
+        }
+    }
+
+    /// As [`Place::connect`]; a file that cannot be read counts as empty.
+    pub(crate) async fn connect_leniently(self) -> CoreResult<Service> {
+        match self {
+            Self::Given(target) => Service::connect(&target).await,
+            Self::Config(path) => connect(&Config::read_lenient(path.as_deref())).await,
         }
     }
 
@@ -59,9 +70,15 @@ impl Place {
     }
 }
 
+async fn connect(config: &Config) -> CoreResult<Service> {
+    let target = Target::resolve(config).await?;
+    let recorder = Recorder::shared(config, &target, telemetry::surroundings)?;
+    Ok(Service::connect(&target).await?.recorded_by(&recorder))
+}
+
 /// A target dict with the network settings of the environment.
 pub(crate) fn given_target(target: &Bound<'_, PyAny>) -> PyResult<Target> {
-    Ok(depythonize::<Target>(target)?.with_environment())
+    Ok(plain::<Target>(target)?.with_environment())
 }
 
 #[pyfunction]

@@ -8,6 +8,7 @@ mod diagnosis;
 mod error;
 mod images;
 mod objects;
+mod plain;
 mod preparation;
 mod resources;
 mod runtime;

@@ -1,33 +1,34 @@
 //! The object store server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use shotput_core::objects::{AccessKey, ObjectStore};
 
 use crate::error::Error;
-use crate::runtime;
+use crate::runtime::{self, Detached};
 
 /// A folder behind the S3 protocol.
 #[pyclass(name = "ObjectStore", module = "shotput._native", frozen)]
-struct PyObjectStore(std::sync::Arc<ObjectStore>);
+struct PyObjectStore(Detached<Arc<ObjectStore>>);
 
 #[pymethods]
 impl PyObjectStore {
     #[new]
     #[pyo3(signature = (root, *, host = "127.0.0.1", port = 0))]
     fn new(root: PathBuf, host: &str, port: u16) -> Self {
-        Self(std::sync::Arc::new(ObjectStore::new(&root, host, port)))
+        Self(Detached::new(Arc::new(ObjectStore::new(&root, host, port))))
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
-        let store = std::sync::Arc::clone(&self.0);
+        let store = Arc::clone(&self.0);
         runtime::run(py, move |_| store.start())
     }
 
     #[getter]
-    fn endpoint(&self) -> PyResult<String> {
-        Ok(self.0.endpoint().map_err(Error::from)?)
+    fn endpoint(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(py.detach(|| self.0.endpoint()).map_err(Error::from)?)
     }
 
     #[pyo3(signature = (
@@ -51,8 +52,8 @@ impl PyObjectStore {
         Ok(py.detach(|| self.0.add_credentials(&access_key_id, key)).map_err(Error::from)?)
     }
 
-    fn remove_credentials(&self, access_key_id: &str) -> bool {
-        self.0.remove_credentials(access_key_id)
+    fn remove_credentials(&self, py: Python<'_>, access_key_id: &str) -> bool {
+        py.detach(|| self.0.remove_credentials(access_key_id))
     }
 
     fn close(&self, py: Python<'_>) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyList};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use serde_json::{Value, json};
 use shotput_core::attachments::grouping::{self, References};
 use shotput_core::attachments::hash;
@@ -13,6 +13,7 @@ use shotput_core::bundle::AssetReferences;
 use shotput_core::bundle::parameters::{self, Parameter};
 
 use crate::error::Error;
+use crate::plain::plain;
 use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -31,8 +32,8 @@ fn apply_job_parameters<'py>(
     values: &Bound<'py, PyAny>,
     current_dir: Option<PathBuf>,
 ) -> Result<Bound<'py, PyAny>, Error> {
-    let mut applied: Vec<Parameter> = depythonize(parameters).map_err(PyErr::from)?;
-    let given: BTreeMap<String, Value> = depythonize(values).map_err(PyErr::from)?;
+    let mut applied: Vec<Parameter> = plain(parameters).map_err(PyErr::from)?;
+    let given: BTreeMap<String, Value> = plain(values).map_err(PyErr::from)?;
     let given: Vec<_> = given.into_iter().collect();
     let current_dir = match current_dir {
         Some(folder) => folder,
@@ -47,7 +48,7 @@ fn apply_job_parameters<'py>(
 
 #[pyfunction]
 fn get_parameter_control(definition: &Bound<'_, PyAny>) -> Result<String, Error> {
-    let definition: Value = depythonize(definition).map_err(PyErr::from)?;
+    let definition: Value = plain(definition).map_err(PyErr::from)?;
     let parameter = parameters::check_definition(&definition, "the call", false)?;
     let named = parameter.get("userInterface").and_then(|interface| interface.get("control")).and_then(Value::as_str);
     Ok(named.unwrap_or_else(|| parameters::infer_control(&parameter)).to_owned())
@@ -55,7 +56,7 @@ fn get_parameter_control(definition: &Bound<'_, PyAny>) -> Result<String, Error>
 
 #[pyfunction]
 fn compare_parameters(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyResult<Vec<&'static str>> {
-    let (one, other): (Parameter, Parameter) = (depythonize(one)?, depythonize(other)?);
+    let (one, other): (Parameter, Parameter) = (plain(one)?, plain(other)?);
     Ok(parameters::differences(&one, &other))
 }
 
@@ -72,7 +73,7 @@ fn group_paths<'py>(
     locations: Option<&Bound<'py, PyAny>>,
     require_paths_exist: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let locations: Value = locations.map(depythonize).transpose()?.unwrap_or_default();
+    let locations: Value = locations.map(plain).transpose()?.unwrap_or_default();
     let locations = grouping::locations(&json!({ "fileSystemLocations": locations }));
     let references = References { input_files, input_directories: Vec::new(), output_directories, referenced_paths };
     let prepared =
@@ -99,6 +100,6 @@ fn group_paths<'py>(
 }
 
 #[pyfunction]
-fn hash_bytes(data: &[u8]) -> String {
-    hash::hash_bytes(data)
+fn hash_bytes(py: Python<'_>, data: &[u8]) -> String {
+    py.detach(|| hash::hash_bytes(data))
 }

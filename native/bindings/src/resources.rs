@@ -45,9 +45,7 @@ where
     W: Future<Output = CoreResult<Value>>,
 {
     let place = Place::of(config_path, target)?;
-    let value = runtime::run(py, move |token| {
-        block_on(&token, async { work(Service::connect(&place.resolve().await?).await?).await })
-    })?;
+    let value = runtime::run(py, move |token| block_on(&token, async { work(place.connect().await?).await }))?;
     Ok(pythonize(py, &value)?)
 }
 

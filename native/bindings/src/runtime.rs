@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use shotput_core::CoreError;
+use shotput_core::telemetry::Recorder;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -100,6 +102,31 @@ pub(crate) fn briefly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, 
     let outcome = py.detach(work);
     drop(running);
     outcome.map_err(|err| Error::from(err).into())
+}
+
+/// What an object of Python's holds. Its drop may have to wait for a thread or a disk, and does so without the GIL.
+pub(crate) struct Detached<T: Send>(Option<T>);
+
+impl<T: Send> Detached<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<T: Send> Deref for Detached<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("only the drop takes it"))
+    }
+}
+
+impl<T: Send> Drop for Detached<T> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        // While the interpreter shuts down there may be nobody left to give the GIL to; then it is dropped all the same.
+        let _ = Python::try_attach(move |py| py.detach(move || drop(value)));
+    }
 }
 
 type Outcome<T> = thread::Result<Result<T, CoreError>>;
@@ -228,14 +255,17 @@ fn end_calls(py: Python<'_>) {
         loop {
             let tokens = calls.tokens.get_or_insert_default();
             if tokens.is_empty() {
-                return;
+                break;
             }
             for token in tokens.values() {
                 token.cancel();
             }
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return };
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
             calls = ENDED.wait_timeout(calls, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
+        drop(calls);
+        // What the last calls told.
+        Recorder::close_shared();
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use serde_json::{Value, json};
 use shotput_core::CoreError;
 use shotput_core::openjd::sessions::{
@@ -17,13 +17,14 @@ use shotput_core::openjd::sessions::{
 };
 use shotput_core::openjd::values::{job_parameters, task_parameters};
 
-use crate::runtime::{self, Raised};
+use crate::plain::plain;
+use crate::runtime::{self, Detached, Raised};
 use crate::template::{Environment, StepScript, mapping_of};
 
 /// Rules in either spelling: `source_path` as OpenJD's files have it, `sourcePath` as the service does.
 fn rules_of(rules: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<PathMappingRule>> {
     let Some(rules) = rules else { return Ok(Vec::new()) };
-    let rules: Vec<Value> = depythonize(rules)?;
+    let rules: Vec<Value> = plain(rules)?;
     let field = |rule: &Value, snake: &str, camel: &str| {
         rule.get(snake).or_else(|| rule.get(camel)).cloned().unwrap_or_default()
     };
@@ -70,7 +71,7 @@ fn pairs(variables: Variables) -> Vec<(String, String)> {
 
 #[pyclass(frozen, module = "shotput._native")]
 struct Session {
-    inner: Arc<sessions::Session>,
+    inner: Detached<Arc<sessions::Session>>,
     raised: Raised,
 }
 
@@ -140,7 +141,7 @@ impl Session {
                 sink,
             })
         })?;
-        Ok(Self { inner: Arc::new(inner), raised })
+        Ok(Self { inner: Detached::new(Arc::new(inner)), raised })
     }
 
     #[getter]

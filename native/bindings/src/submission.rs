@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use shotput_core::attachments::progress::Progress;
 use shotput_core::bundle::Bundle;
 use shotput_core::config::Config;
@@ -16,6 +16,7 @@ use shotput_core::telemetry::{Recorder, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::given_target;
+use crate::plain::plain;
 use crate::runtime::{self, Raised};
 use crate::telemetry;
 
@@ -152,7 +153,7 @@ fn create_job_from_job_bundle<'py>(
     let given = |key: &str| Ok::<_, PyErr>(params.get_item(key)?.filter(|value| !value.is_none()));
     let config_path: Option<PathBuf> = given("config_path")?.map(|path| path.extract()).transpose()?;
     let target: Option<Target> = given("target")?.map(|target| given_target(&target)).transpose()?;
-    let known: Params = depythonize(&known_members(params)?)
+    let known: Params = plain(&known_members(params)?)
         .map_err(|err| PyTypeError::new_err(format!("params of create_job_from_job_bundle: {err}")))?;
     let raised = Raised::default();
     let pause = pause.map(|switch| switch.0.clone());

@@ -1,7 +1,6 @@
 //! `TelemetryClient`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -14,7 +13,7 @@ use shotput_core::telemetry::Telemetry;
 use shotput_core::{CoreError, Result as CoreResult};
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime;
+use crate::runtime::{self, Detached};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTelemetryClient>()
@@ -24,13 +23,17 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) fn client(config: &Config, named: Option<&Path>, token: &CancellationToken) -> CoreResult<Telemetry> {
     let mut telemetry = block_on(token, async { Ok(Telemetry::resolve(config, named).await) })?;
     if telemetry.is_on() {
-        let known = Python::attach(surroundings);
-        telemetry.describe(known.map_err(|err| CoreError::Operation(format!("Cannot ask Python's platform: {err}.")))?);
+        telemetry.describe(surroundings()?);
     }
     Ok(telemetry)
 }
 
-fn surroundings(py: Python<'_>) -> PyResult<Map<String, Value>> {
+/// What is known of this interpreter.
+pub(crate) fn surroundings() -> CoreResult<Map<String, Value>> {
+    Python::attach(ask_platform).map_err(|err| CoreError::Operation(format!("Cannot ask Python's platform: {err}.")))
+}
+
+fn ask_platform(py: Python<'_>) -> PyResult<Map<String, Value>> {
     static KNOWN: PyOnceLock<(String, String)> = PyOnceLock::new();
     let (python, system) = KNOWN.get_or_try_init(py, || {
         let platform = py.import("platform")?;
@@ -45,17 +48,25 @@ fn surroundings(py: Python<'_>) -> PyResult<Map<String, Value>> {
 
 /// Sends telemetry events in the background.
 #[pyclass(name = "TelemetryClient", module = "shotput._native", frozen)]
-struct PyTelemetryClient(Arc<Telemetry>);
+struct PyTelemetryClient(Detached<Telemetry>);
 
 #[pymethods]
 impl PyTelemetryClient {
     #[new]
-    #[pyo3(signature = (config_path=None))]
-    fn new(py: Python<'_>, config_path: Option<PathBuf>) -> PyResult<Self> {
+    #[pyo3(signature = (config_path=None, *, package_name=None, package_version=None))]
+    fn new(
+        py: Python<'_>,
+        config_path: Option<PathBuf>,
+        package_name: Option<String>,
+        package_version: Option<String>,
+    ) -> PyResult<Self> {
         let telemetry = runtime::run(py, move |token| {
-            client(&Config::read_lenient(config_path.as_deref()), config_path.as_deref(), &token)
+            let config = Config::read_lenient(config_path.as_deref());
+            let mut telemetry = client(&config, config_path.as_deref(), &token)?;
+            telemetry.speak_for(package_name, package_version.as_deref());
+            Ok(telemetry)
         })?;
-        Ok(Self(Arc::new(telemetry)))
+        Ok(Self(Detached::new(telemetry)))
     }
 
     #[getter]
@@ -101,16 +112,6 @@ impl PyTelemetryClient {
             self.0.close();
             Ok(())
         })
-    }
-}
-
-impl Drop for PyTelemetryClient {
-    fn drop(&mut self) {
-        // While the interpreter shuts down there may be nobody left to give the GIL to.
-        let flushed = Python::try_attach(|py| py.detach(|| self.0.close()));
-        if flushed.is_none() {
-            self.0.close();
-        }
     }
 }
 

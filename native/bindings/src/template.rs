@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use serde_json::{Map, Value};
 use shotput_core::error::Finding;
 use shotput_core::openjd::job::{self, PathOptions};
@@ -13,6 +13,7 @@ use shotput_core::openjd::values::{job_parameters, task_parameters_json};
 use shotput_core::openjd::{document, entity};
 
 use crate::error::Error;
+use crate::plain::{plain, refuse_deep};
 use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -36,13 +37,18 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// A document as text, or as plain Python values.
 fn document_of(document: &Bound<'_, PyAny>) -> PyResult<Result<Value, Finding>> {
     if let Ok(text) = document.cast::<PyString>() {
-        return Ok(document::parse(&text.to_cow()?));
+        // Deeply nested text needs a stack, and a long one its time.
+        let text = text.to_cow()?.into_owned();
+        return runtime::run(document.py(), move |_| Ok(document::parse(&text)));
     }
     if !document.is_instance_of::<PyDict>() {
         let kind = document.get_type().name()?;
         return Err(PyTypeError::new_err(format!("A template is a str (YAML or JSON) or a dict, not {kind}.")));
     }
-    Ok(depythonize::<Value>(document).map_err(|err| Finding {
+    if let Err(err) = refuse_deep(document) {
+        return Ok(Err(Finding { path: String::new(), message: err.to_string() }));
+    }
+    Ok(plain::<Value>(document).map_err(|err| Finding {
         path: String::new(),
         message: format!(
             "The document holds something that is neither a text, a number, a boolean, a list nor a mapping: {err}"
@@ -65,7 +71,7 @@ fn kind_of(kind: &str) -> PyResult<TemplateKind> {
 pub(crate) fn mapping_of(values: Option<&Bound<'_, PyAny>>) -> PyResult<Value> {
     match values {
         None => Ok(Value::Object(Map::new())),
-        Some(values) => Ok(depythonize(values)?),
+        Some(values) => Ok(plain(values)?),
     }
 }
 
@@ -94,10 +100,9 @@ fn decode_environment_template(document: &Bound<'_, PyAny>) -> PyResult<Environm
 }
 
 #[pyfunction]
-fn parse_template<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    let parsed = document::parse(text);
-    let value = parsed.map_err(|finding| {
-        PyErr::from(Error::from(template::template_error("The template cannot be read", vec![finding])))
+fn parse_template(py: Python<'_>, text: String) -> PyResult<Bound<'_, PyAny>> {
+    let value = runtime::run(py, move |_| {
+        document::parse(&text).map_err(|finding| template::template_error("The template cannot be read", vec![finding]))
     })?;
     Ok(pythonize(py, &value)?)
 }

@@ -74,6 +74,9 @@ pub struct Target {
     /// The monitor of such a login.
     #[serde(skip)]
     pub monitor_id: Option<String>,
+    /// Whether the profile's credentials are those of a sign-in to the AWS console.
+    #[serde(skip)]
+    pub of_console: bool,
     /// A proxy for all that is not loopback.
     #[serde(skip)]
     pub proxy: Option<String>,
@@ -140,6 +143,7 @@ impl Target {
             sts_endpoint_url: endpoints.sts,
             logs_endpoint_url: endpoints.logs,
             profile: profile.name.clone(),
+            of_console: profile.source() == CredentialsSource::AwsConsoleLogin,
             principal_id: of_monitor("user_id"),
             monitor_id: of_monitor("monitor_id"),
             proxy: setting("settings.https_proxy")?,
@@ -235,6 +239,15 @@ impl Target {
         if self.profile.is_none() && has_keys {
             // The first link of the AWS chain. Setting up the others costs more than the call that is made with it.
             return Ok(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()));
+        }
+        if self.of_console {
+            // The SDK could, for twenty more crates in every host. The AWS command hands the same keys over.
+            let name = self.profile.as_deref().unwrap_or("default");
+            return Err(CoreError::Config(format!(
+                "The AWS profile {name:?} is a sign-in to the AWS console, whose keys only the AWS command can renew. \
+                 Add a profile with `credential_process = aws configure export-credentials --profile {name}` to the \
+                 AWS configuration, and set defaults.aws_profile_name to it."
+            )));
         }
         // Single sign-on and roles are asked at AWS even when the farm is not.
         let provider_config = ProviderConfig::default()

@@ -48,9 +48,9 @@ impl AuthStatus {
     }
 }
 
-/// Whether the service answers whoever a target stands for. Only a cancel is an error.
-pub async fn is_answered(target: impl Future<Output = Result<Target>>) -> Result<bool> {
-    let probe = async { Service::connect(&target.await?).await?.probe().await };
+/// Whether the service answers whoever it is connected for. Only a cancel is an error.
+pub async fn is_answered(service: impl Future<Output = Result<Service>>) -> Result<bool> {
+    let probe = async { service.await?.probe().await };
     match probe.await {
         Ok(()) => Ok(true),
         Err(err @ CoreError::Canceled(_)) => Err(err),
@@ -135,7 +135,7 @@ impl Monitor {
         loop {
             // Roles that were assumed for somebody else must not outlive a login.
             forget_queue_roles();
-            let probe = is_answered(Target::resolve(&self.config));
+            let probe = is_answered(async { Service::connect(&Target::resolve(&self.config).await?).await });
             tokio::pin!(probe);
             // A service that is slow to answer does not keep a person from canceling.
             let answered = loop {

@@ -13,6 +13,7 @@ pub mod shapes;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_deadline::error::{ProvideErrorMetadata, SdkError};
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{Endpoint, Target, host, is_loopback};
 use crate::error::{CoreError, Result};
+use crate::telemetry::Recorder;
 
 pub use logs::LogQuery;
 pub use operations::{JobChange, SessionActionFilter};
@@ -42,13 +44,20 @@ pub use roles::{Caller, QueueRole, forget_queue_roles};
 pub struct Service {
     target: Target,
     sdk: aws_sdk_deadline::Client,
+    recorder: Option<Recorder>,
 }
 
 impl Service {
     /// Prepares a connection; nothing is sent.
     pub async fn connect(target: &Target) -> Result<Self> {
         let config = target.sdk_config(Endpoint::Deadline).await?;
-        Ok(Self { target: target.clone(), sdk: aws_sdk_deadline::Client::new(&config) })
+        Ok(Self { target: target.clone(), sdk: aws_sdk_deadline::Client::new(&config), recorder: None })
+    }
+
+    /// Has telemetry know how long each operation takes.
+    #[must_use]
+    pub fn recorded_by(self, recorder: &Recorder) -> Self {
+        Self { recorder: Some(recorder.clone()).filter(Recorder::is_on), ..self }
     }
 
     /// The target.
@@ -69,10 +78,14 @@ impl Service {
         operation: &str,
         outcome: Result<T, SdkError<E, HttpResponse>>,
         answer: &Answer,
+        started: Instant,
     ) -> Result<Value>
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
+        if let Some(recorder) = &self.recorder {
+            recorder.record_latency(&snake_case(operation), started.elapsed());
+        }
         let heard = answer.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some((status, body)) = &heard
             && (200..300).contains(status)
@@ -140,6 +153,18 @@ impl Service {
             None => format!("Deadline Cloud in {}", self.target.region),
         }
     }
+}
+
+/// `GetFarm` as `get_farm`.
+fn snake_case(operation: &str) -> String {
+    let mut name = String::with_capacity(operation.len() + 4);
+    for letter in operation.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 fn service_error(operation: &str, code: &str, status: u16, message: &str) -> CoreError {

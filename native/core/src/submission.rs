@@ -3,6 +3,7 @@
 //! Everything that can be refused without the network is refused before a byte is read from a file or sent. Nothing
 //! here prompts or prints: the caller's callbacks do.
 
+mod chunks;
 mod debug_snapshot;
 mod hooks;
 mod known_paths;
@@ -112,7 +113,7 @@ fn submit_untimed(
     bundle.template_text(submission.name.as_deref())?;
 
     let lane = Lane::new(token)?;
-    let service = lane.run(Service::connect(&submission.target))?;
+    let service = lane.run(Service::connect(&submission.target))?.recorded_by(&submission.recorder);
     let surroundings = lane.run(Surroundings::get(&service, submission))?;
     callbacks.print(&format!("Submitting to the queue {}.", surroundings.queue_name(submission)));
 
@@ -121,6 +122,7 @@ fn submit_untimed(
         let answers = hooks.before(&lane, &facts(&plan, None), callbacks)?;
         plan = plan.changed_by(answers, &surroundings, callbacks)?;
     }
+    chunks::fit(&mut plan, callbacks)?;
     if !plan.references.is_empty() {
         let transfer = Transfer {
             submission: &plan.submission,

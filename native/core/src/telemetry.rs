@@ -33,7 +33,7 @@ pub const LATENCY_EVENT: &str = "com.amazon.rum.deadline.latency";
 const SERVICE: &str = "deadline-cloud-library";
 
 /// Where events go and who they are said to come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Destination {
     url: String,
     network: Network,
@@ -41,7 +41,7 @@ struct Destination {
     metadata: Map<String, Value>,
 }
 
-/// A client. Its thread lives from the first event until [`Telemetry::close`] or the drop.
+/// A client. Its thread lives while there are events, until [`Telemetry::close`] or the drop.
 #[derive(Debug)]
 pub struct Telemetry {
     destination: Option<Destination>,
@@ -71,32 +71,22 @@ impl Telemetry {
     /// The client of a configuration. `named` is the file that the caller named: an identifier that is missing is
     /// stored there, and nowhere when there is none.
     pub async fn resolve(config: &Config, named: Option<&Path>) -> Self {
-        let opted_out = is_opted_out(config, std::env::var(OPT_OUT_VARIABLE).ok().as_deref());
-        if opted_out {
+        if opted_out(config) {
             return Self::new(None, true);
         }
         let Ok(target) = Target::resolve(config).await else { return Self::off() };
-        let Some(endpoint) = target.endpoint(Endpoint::Deadline) else { return Self::off() };
-        let mut metadata = Map::from_iter([
-            ("service".to_owned(), SERVICE.into()),
-            (
-                "version".to_owned(),
-                env!("CARGO_PKG_VERSION").splitn(4, '.').take(3).collect::<Vec<_>>().join(".").into(),
-            ),
-            ("osName".to_owned(), os_name().into()),
-        ]);
-        for (key, value) in [("user_id", &target.principal_id), ("monitor_id", &target.monitor_id)] {
-            if let Some(value) = value {
-                metadata.insert(key.into(), value.clone().into());
-            }
+        Self::new(Destination::of(config, &target, named), false)
+    }
+
+    /// Has events come from a package: `None` stays as it is. Of its version the first three numbers are told.
+    pub fn speak_for(&mut self, package: Option<String>, version: Option<&str>) {
+        let Some(destination) = &mut self.destination else { return };
+        if let Some(package) = package {
+            destination.metadata.insert("service".into(), package.into());
         }
-        let destination = Destination {
-            url: telemetry_url(endpoint, target.injects_host_prefix()),
-            network: target.network(),
-            user_id: identifier(config, named),
-            metadata,
-        };
-        Self::new(Some(destination), false)
+        if let Some(version) = version {
+            destination.metadata.insert("version".into(), three_numbers(version).into());
+        }
     }
 
     /// Adds what the caller knows of the machine and its interpreter, e.g. `python_version`, `osVersion`.
@@ -133,12 +123,19 @@ impl Telemetry {
         all.extend(details);
         let body = self.body(destination, event_type, &all);
         // A child of a fork has the client and not its thread.
-        if state.sender.as_ref().is_none_or(Sender::is_of_another_process) {
+        if state.sender.as_ref().is_some_and(Sender::is_of_another_process) {
             std::mem::forget(state.sender.take());
-            state.sender = Sender::start(&destination.url, &destination.network);
         }
-        if let Some(sender) = &state.sender {
-            sender.send(body);
+        let unsent = match &state.sender {
+            Some(sender) => sender.send(body),
+            None => Some(body),
+        };
+        if let Some(body) = unsent {
+            // The first event, or the first after a while without any.
+            state.sender = Sender::start(&destination.url, &destination.network);
+            if let Some(sender) = &state.sender {
+                sender.send(body);
+            }
         }
         Ok(())
     }
@@ -198,6 +195,29 @@ impl Telemetry {
     }
 }
 
+impl Destination {
+    /// Where the events of a target go: nowhere without an endpoint of the user's.
+    fn of(config: &Config, target: &Target, named: Option<&Path>) -> Option<Self> {
+        let endpoint = target.endpoint(Endpoint::Deadline)?;
+        let mut metadata = Map::from_iter([
+            ("service".to_owned(), SERVICE.into()),
+            ("version".to_owned(), three_numbers(env!("CARGO_PKG_VERSION")).into()),
+            ("osName".to_owned(), os_name().into()),
+        ]);
+        for (key, value) in [("user_id", &target.principal_id), ("monitor_id", &target.monitor_id)] {
+            if let Some(value) = value {
+                metadata.insert(key.into(), value.clone().into());
+            }
+        }
+        Some(Self {
+            url: telemetry_url(endpoint, target.injects_host_prefix()),
+            network: target.network(),
+            user_id: identifier(config, named),
+            metadata,
+        })
+    }
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
         self.close();
@@ -211,7 +231,58 @@ pub struct Recorder {
     from_gui: bool,
 }
 
+/// The clients of calls that keep none, with where their events go.
+static SHARED: Mutex<Vec<(Destination, Recorder)>> = Mutex::new(Vec::new());
+/// Places that a process talks to at once; the client of the oldest one goes.
+const MOST_SHARED: usize = 4;
+
 impl Recorder {
+    /// The recorder of calls that keep no client, one a process for each place and person: it costs a call next to
+    /// nothing. `describe` says what is known of the machine, once. Its identifier is never stored.
+    ///
+    /// # Errors
+    /// Those of `describe`.
+    pub fn shared(
+        config: &Config,
+        target: &Target,
+        describe: impl FnOnce() -> Result<Map<String, Value>>,
+    ) -> Result<Self> {
+        if target.endpoint(Endpoint::Deadline).is_none() || opted_out(config) {
+            return Ok(Self::off());
+        }
+        let Some(destination) = Destination::of(config, target, None) else { return Ok(Self::off()) };
+        if let Some((_, recorder)) = shared().iter().find(|(of, _)| *of == destination) {
+            return Ok(recorder.clone());
+        }
+        let mut client = Telemetry::new(Some(destination.clone()), false);
+        client.describe(describe()?);
+        let recorder = Self::new(client, false);
+        let oldest = {
+            let mut shared = shared();
+            shared.push((destination, recorder.clone()));
+            (shared.len() > MOST_SHARED).then(|| shared.remove(0))
+        };
+        // Its last events are sent, without the lock.
+        drop(oldest);
+        Ok(recorder)
+    }
+
+    /// Sends what the shared recorders still have, for [`FLUSH`] at most, when the process ends.
+    pub fn close_shared() {
+        let all = std::mem::take(&mut *shared());
+        std::thread::scope(|scope| {
+            for (_, recorder) in &all {
+                scope.spawn(|| recorder.client.close());
+            }
+        });
+    }
+
+    /// Whether what is recorded goes anywhere.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.client.is_on()
+    }
+
     /// Records with `client`.
     #[must_use]
     pub fn new(client: Telemetry, from_gui: bool) -> Self {
@@ -227,7 +298,7 @@ impl Recorder {
     /// Records an event of the service's own family, `com.amazon.rum.deadline.<name>`. `details` is an object.
     pub fn record(&self, name: &str, details: Value) {
         let Value::Object(details) = details else { return };
-        // Closed only by its drop, so nothing can be wrong.
+        // Closed only by its drop and at the end of the process, so nothing can be wrong.
         let _ = self.client.record_event(&format!("com.amazon.rum.deadline.{name}"), details, self.from_gui);
     }
 
@@ -246,8 +317,16 @@ impl Recorder {
     }
 }
 
+fn shared() -> MutexGuard<'static, Vec<(Destination, Recorder)>> {
+    SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 fn closed() -> CoreError {
     CoreError::Operation("The telemetry client is closed and records nothing more. Make another one.".into())
+}
+
+fn opted_out(config: &Config) -> bool {
+    is_opted_out(config, std::env::var(OPT_OUT_VARIABLE).ok().as_deref())
 }
 
 /// Opted out by either of them; what cannot be understood counts as opted out.
@@ -264,6 +343,10 @@ fn telemetry_url(endpoint: &str, inject_host_prefix: bool) -> String {
         _ => endpoint.to_owned(),
     };
     format!("{endpoint}/2023-10-12/telemetry")
+}
+
+fn three_numbers(version: &str) -> String {
+    version.splitn(4, '.').take(3).collect::<Vec<_>>().join(".")
 }
 
 fn os_name() -> &'static str {

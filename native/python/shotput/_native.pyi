@@ -34,6 +34,7 @@ __all__ = [
     "decode_environment_template",
     "decode_job_template",
     "download_job_outputs",
+    "download_snapshots",
     "environment_from_template",
     "find_orphans",
     "get_caller_identity",
@@ -92,7 +93,8 @@ def call_async(
 ) -> Awaitable[Any]:
     """Call a blocking function of this module on a thread of its own, for the running event loop; see ``shotput.aio``.
 
-    Cancelling what it returns ends the calls that the function makes to this module.
+    Cancelling what it returns ends the calls that the function makes to this module. What is awaited raises what the
+    function raises. Raises ``RuntimeError`` when no event loop runs in this thread.
     """
 
 # --- configuration and credentials ------------------------------------------------------------------------------------
@@ -126,8 +128,9 @@ def list_settings(config_path: str | PathLike[str] | None = None) -> dict[str, A
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
     """Where the credentials of the configured AWS profile come from, by the AWS files and variables of this machine.
 
-    ``NOT_VALID`` (no such profile), ``HOST_PROVIDED`` or ``DEADLINE_CLOUD_MONITOR_LOGIN``. Nothing goes over the
-    network, and nothing is raised: files that cannot be read count as empty.
+    ``NOT_VALID`` (no such profile), ``HOST_PROVIDED``, ``DEADLINE_CLOUD_MONITOR_LOGIN`` or ``AWS_CONSOLE_LOGIN`` (a
+    profile of ``aws login``, whose keys reach Shotput through ``credential_process``). Nothing goes over the network,
+    and nothing is raised: files that cannot be read count as empty.
     """
 
 def check_auth_status(
@@ -546,6 +549,9 @@ def create_job_from_job_bundle(
     - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
     - ``submitter_name`` (``Custom``), ``submitter_version``: for the user agent, hooks and telemetry
     - ``queue_parameter_definitions``: when the caller has them already
+    - ``max_tasks``: how many tasks the farm takes in one job (2,147,483,647, what the service's model can count; an
+      account's quota may be smaller). Steps that take frames in chunks get larger ones, and ``on_print`` says so; a job
+      that does not fit all the same is refused with the number
     - ``debug_snapshot_dir``: a folder that gets what would be sent (``create_job_args.json``, ``Data``,
       ``Manifests``, the queue) with scripts that send it; nothing is uploaded and no job is created
     - ``create_timeout``: seconds to wait for the job's creation, 300
@@ -573,7 +579,9 @@ class PauseSwitch:
     A submission that is held keeps what it has done. Connections that a server closes meanwhile are made anew.
     """
 
-    def __new__(cls) -> PauseSwitch: ...
+    def __new__(cls) -> PauseSwitch:
+        """Make a switch that holds nothing."""
+
     @property
     def is_paused(self) -> bool:
         """Whether submissions are held."""
@@ -590,15 +598,31 @@ class PauseSwitch:
 class TelemetryClient:
     """Sends telemetry events in the background, to the endpoint that the user configured for the service.
 
+    Calls that are given a configuration, and no ``target``, tell how long each operation of the service took in the
+    same way and to the same place.
+
     Off unless ``AWS_ENDPOINT_URL_DEADLINE`` or its kin is set in the environment or the AWS profile. Whoever opts out,
     by ``$DEADLINE_CLOUD_TELEMETRY_OPT_OUT`` or the setting ``telemetry.opt_out``, has opted out, whatever the other
     one says. Sending never raises: at most 25 events wait, the next ones are dropped, and an endpoint that wants none
     gets no more.
-
-    ``config_path``: a missing ``telemetry.identifier`` is stored in this file, and nowhere when it is not given.
     """
 
-    def __new__(cls, config_path: str | PathLike[str] | None = None) -> TelemetryClient: ...
+    def __new__(
+        cls,
+        config_path: str | PathLike[str] | None = None,
+        *,
+        package_name: str | None = None,
+        package_version: str | None = None,
+    ) -> TelemetryClient:
+        """Make a client of a configuration; nothing is sent yet.
+
+        ``package_name`` and ``package_version`` (of which three numbers are told) are who events come from: without,
+        ``deadline-cloud-library``, as the official client says, and the version of this module.
+
+        A missing ``telemetry.identifier`` is stored in the file ``config_path``, and nowhere when it is not given. A
+        file that cannot be read counts as empty. Raises nothing.
+        """
+
     @property
     def telemetry_opted_out(self) -> bool:
         """Whether the user opted out."""
@@ -654,7 +678,10 @@ def get_parameter_control(definition: Mapping[str, Any]) -> str:
     """
 
 def compare_parameters(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """List the members in which two definitions of one parameter differ; how they look does not count."""
+    """List the members in which two definitions of one parameter differ; how they look does not count.
+
+    Raises nothing but ``TypeError``, for what is no mapping of plain values.
+    """
 
 def group_paths(
     input_files: Sequence[str | PathLike[str]] = ...,
@@ -673,7 +700,7 @@ def group_paths(
     """
 
 def hash_bytes(data: bytes) -> str:
-    """Hash data as job attachments do: xxh128, 32 hexadecimal digits."""
+    """Hash data as job attachments do: xxh128, 32 hexadecimal digits. Raises nothing."""
 
 # --- job attachments --------------------------------------------------------------------------------------------------
 # `on_progress` is called with {"status": "PREPARING_IN_PROGRESS" | "UPLOAD_IN_PROGRESS" | "DOWNLOAD_IN_PROGRESS",
@@ -718,6 +745,22 @@ def upload_snapshot(
     store all the same. What an earlier call sent, killed or not, is not sent again.
 
     Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
+    """
+
+def download_snapshots(
+    snapshots: Sequence[tuple[str | PathLike[str], bytes]],
+    *,
+    bucket: str,
+    root_prefix: str,
+    target: Mapping[str, Any] | None = None,
+    conflict_resolution: str = "CREATE_COPY",
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
+    """Bring the files of manifests to disk: pairs of a local folder and a manifest, all in one download.
+
+    ``conflict_resolution``, what comes back and what holds for the files are those of :func:`download_job_outputs`.
+
+    Raises ``AttachmentsError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
 def download_job_outputs(

@@ -39,6 +39,7 @@ check_auth_status = _awaitable(_native.check_auth_status)
 check_auth_status_with_progress = _awaitable(_native.check_auth_status_with_progress)
 create_job_from_job_bundle = _awaitable(_native.create_job_from_job_bundle)
 download_job_outputs = _awaitable(_native.download_job_outputs)
+download_snapshots = _awaitable(_native.download_snapshots)
 get_credentials_source = _awaitable(_native.get_credentials_source)
 get_farm = _awaitable(_native.get_farm)
 get_fleet = _awaitable(_native.get_fleet)
@@ -73,6 +74,7 @@ __all__ = [
     "check_auth_status_with_progress",
     "create_job_from_job_bundle",
     "download_job_outputs",
+    "download_snapshots",
     "get_credentials_source",
     "get_farm",
     "get_fleet",

@@ -17,6 +17,8 @@ class AwsCredentialsSource(str, Enum):
     """Environment, files, processes, instance roles: what the AWS tools find."""
     DEADLINE_CLOUD_MONITOR_LOGIN = "DEADLINE_CLOUD_MONITOR_LOGIN"
     """A profile that the Deadline Cloud monitor made."""
+    AWS_CONSOLE_LOGIN = "AWS_CONSOLE_LOGIN"
+    """A profile of a sign-in to the AWS console, by ``aws login``."""
 
 
 class AwsAuthenticationStatus(str, Enum):

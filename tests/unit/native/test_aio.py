@@ -207,26 +207,26 @@ def test_a_cancel_ends_a_submission(phase: str, service: DeadlineService, params
         loop = asyncio.get_running_loop()
         canceled = threading.Event()
 
-        def cancel() -> None:
-            submission.cancel()
-            canceled.set()
-
         def callback(*arguments: Any) -> bool:
-            if not called:
-                loop.call_soon_threadsafe(cancel)
-                canceled.wait()
             called.append(arguments)
+            loop.call_soon_threadsafe(submission.cancel)
+            # The task has ended before its work has.
+            canceled.wait()
+            # The token of the work is cancelled by another thread, a moment after the task. Reports that come
+            # meanwhile take longer than that thread needs.
+            time.sleep(0.5)
             return True
 
         submission = asyncio.create_task(aio.create_job_from_job_bundle(params, **{phase: callback}))
         with pytest.raises(asyncio.CancelledError):
             await submission
+        canceled.set()
         while calls_that_run():
             await asyncio.sleep(0.01)
 
     asyncio.run(main())
-    # The token of the work is cancelled by the loop's next turn: a line may still be printed meanwhile.
-    assert len(called) <= 2
+    # A line may still be printed, and each thread that hashes may have a report on its lips.
+    assert len(called) <= 1 + (os.cpu_count() or 1)
     assert len(service.sent("POST", "/jobs")) == (1 if phase == "on_continue" else 0)
 
 

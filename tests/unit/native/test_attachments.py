@@ -182,6 +182,18 @@ def test_up_through_a_session_and_home(store: Any, tmp_path: Path) -> None:
             project, snapshot["manifest"], **place, cache_dir=tmp_path / "cache", force_s3_check=forced
         )
         assert again["processed_files"] == 0
+    fetched = _native.download_snapshots(
+        [(tmp_path / "one", snapshot["manifest"]), (tmp_path / "two", snapshot["manifest"])],
+        **place,
+        on_progress=lambda r: reports.append(r) or True,
+    )
+    assert fetched["file_counts_by_root_directory"] == dict.fromkeys(
+        (str(tmp_path / name) for name in ("one", "two")), len(names) + 1
+    )
+    assert (reports[-1]["status"], reports[-1]["totalFiles"]) == ("DOWNLOAD_IN_PROGRESS", 2 * len(names) + 2)
+    assert _native.snapshot(tmp_path / "two")["manifest"] == snapshot["manifest"]
+    with pytest.raises(AttachmentsError, match='The conflict resolution "KEEP" is not known'):
+        _native.download_snapshots([], **place, conflict_resolution="KEEP")
     # A worker: the inputs come by an output manifest of a step, which is a manifest like any other.
     attachments = {
         "manifests": [{"rootPath": str(project), "rootPathFormat": "posix", "outputRelativeDirectories": ["renders"]}]

@@ -31,7 +31,7 @@ def login(
             on_pending_authorization(credentials_source=AwsCredentialsSource[credentials_source.name])
 
     with config_file.as_file(config) as path:
-        message: str = _native.login(path, pending, on_cancellation_check)  # type: ignore[attr-defined,unused-ignore]
+        message: str = _native.login(path, pending, on_cancellation_check)
     invalidate_boto3_session_cache()
     return message
 
@@ -39,6 +39,6 @@ def login(
 def logout(config: ConfigParser | None = None, from_gui: bool = False) -> str:
     """Let the monitor log out; what it said. Raises ``DeadlineOperationError`` as :func:`login` does."""
     with config_file.as_file(config) as path:
-        message: str = _native.logout(path)  # type: ignore[attr-defined,unused-ignore]
+        message: str = _native.logout(path)
     invalidate_boto3_session_cache()
     return message

@@ -19,7 +19,7 @@ from shotput import _native
 from ...job_attachments.progress_tracker import SummaryStatistics
 from .. import version
 from ..config import config_file
-from ..exceptions import DeadlineOperationCanceled, DeadlineOperationError
+from ..exceptions import DeadlineOperationCanceled
 
 __all__ = [
     "TelemetryClient",
@@ -38,8 +38,8 @@ _clients: dict[str, TelemetryClient] = {}
 class TelemetryClient:
     """Records events of a package. What is recorded after an opt-out goes nowhere.
 
-    ``telemetry_opted_out`` says whether the user opted out: by ``DEADLINE_CLOUD_TELEMETRY_OPT_OUT``, else by the
-    setting ``telemetry.opt_out``.
+    ``telemetry_opted_out`` says whether the user opted out: by ``DEADLINE_CLOUD_TELEMETRY_OPT_OUT`` or by the setting
+    ``telemetry.opt_out``, whatever the other one says.
     """
 
     telemetry_opted_out: bool
@@ -47,7 +47,7 @@ class TelemetryClient:
     def __init__(self, package_name: str, package_ver: str, config: ConfigParser | None = None) -> None:
         self.package_name = package_name
         self.package_ver = ".".join(package_ver.split(".")[:3])
-        self._sender: Any = None
+        self._sender: _native.TelemetryClient | None = None
         self.set_opt_out(config)
         self.initialize(config)
 
@@ -58,16 +58,18 @@ class TelemetryClient:
 
     def set_opt_out(self, config: ConfigParser | None = None) -> None:
         """Look again whether the user opted out."""
-        variable = os.environ.get("DEADLINE_CLOUD_TELEMETRY_OPT_OUT")
-        word = variable or config_file.get_setting("telemetry.opt_out", config)
-        self.telemetry_opted_out = config_file.str2bool(word)
+        words = (
+            os.environ.get("DEADLINE_CLOUD_TELEMETRY_OPT_OUT") or "false",
+            config_file.get_setting("telemetry.opt_out", config),
+        )
+        self.telemetry_opted_out = any(config_file.str2bool(word) for word in words)
 
     def initialize(self, config: ConfigParser | None = None) -> None:
         """Start to take events, unless the user opted out."""
         if self.telemetry_opted_out or self._sender is not None:
             return
         with config_file.as_file(config) as path:
-            self._sender = _native_client(path)
+            self._sender = _native.TelemetryClient(path)
         self._sender.update_common_details({"package": self.package_name, "package_version": self.package_ver})
 
     def close(self) -> None:
@@ -125,16 +127,6 @@ class TelemetryClient:
         with suppress(Exception):
             return str(boto3_session.client("sts").get_caller_identity()["Account"])
         return None
-
-
-def _native_client(path: str | None) -> Any:
-    native = getattr(_native, "TelemetryClient", None)
-    if native is None:
-        raise DeadlineOperationError(
-            "The installed shotput has no TelemetryClient. Update shotput, or opt out of telemetry with "
-            "DEADLINE_CLOUD_TELEMETRY_OPT_OUT=true."
-        )
-    return native(path)
 
 
 def get_telemetry_client(package_name: str, package_ver: str, config: ConfigParser | None = None) -> TelemetryClient:

@@ -75,19 +75,58 @@ pub fn download(request: &OutputRequest, on_progress: OnProgress<'_>, token: &Ca
         let search = Tracker::new(Status::DownloadInProgress, 0, 0, None, token);
         let manifests = stoppable(output_manifests(&store, &request.scope), &search).await?;
         let plan = by_destination(manifests, &request.root_map)?;
-        let files = plan.iter().map(|(_, manifest)| manifest.entries().len() as u64).sum();
-        let bytes = plan.iter().map(|(_, manifest)| manifest.total_size()).sum();
-        let tracker = Tracker::new(Status::DownloadInProgress, files, bytes, on_progress, token);
-        let placed = stoppable(fetch(&store, &plan, request.conflict, &tracker), &tracker).await?;
-        let mut downloaded = Downloaded { statistics: tracker.finish()?, ..Downloaded::default() };
-        for file in placed {
-            let root = plan[file.root].0.display().to_string();
-            *downloaded.file_counts_by_root_directory.entry(root).or_default() += 1;
-            downloaded.files.push(file.path);
-        }
-        downloaded.files.sort();
-        Ok(downloaded)
+        place(&store, &plan, request.conflict, on_progress, token).await
     })
+}
+
+/// Where the objects of manifests come from, and what to do with files that are there and differ.
+#[derive(Debug, Clone)]
+pub struct SnapshotRequest {
+    /// The object store.
+    pub access: S3Access,
+    /// `s3BucketName` of the queue.
+    pub bucket: String,
+    /// `rootPrefix` of the queue.
+    pub root_prefix: String,
+    /// What to do with files that are there and differ.
+    pub conflict: Conflict,
+}
+
+/// Downloads the files of manifests that the caller has, each below its own folder.
+///
+/// # Errors
+/// As [`download`].
+pub fn download_snapshots(
+    snapshots: &[(PathBuf, Manifest)],
+    request: &SnapshotRequest,
+    on_progress: OnProgress<'_>,
+    token: &CancellationToken,
+) -> Result<Downloaded> {
+    let store = Store::new(&request.access, &request.bucket, &request.root_prefix)?;
+    let roots = snapshots.iter().map(|(root, manifest)| Ok((normalize(root)?, manifest.clone())));
+    let plan = roots.collect::<Result<Vec<_>>>()?;
+    block_on(place(&store, &plan, request.conflict, on_progress, token))
+}
+
+async fn place(
+    store: &Store,
+    plan: &[(PathBuf, Manifest)],
+    conflict: Conflict,
+    on_progress: OnProgress<'_>,
+    token: &CancellationToken,
+) -> Result<Downloaded> {
+    let files = plan.iter().map(|(_, manifest)| manifest.entries().len() as u64).sum();
+    let bytes = plan.iter().map(|(_, manifest)| manifest.total_size()).sum();
+    let tracker = Tracker::new(Status::DownloadInProgress, files, bytes, on_progress, token);
+    let placed = stoppable(fetch(store, plan, conflict, &tracker), &tracker).await?;
+    let mut downloaded = Downloaded { statistics: tracker.finish()?, ..Downloaded::default() };
+    for file in placed {
+        let root = plan[file.root].0.display().to_string();
+        *downloaded.file_counts_by_root_directory.entry(root).or_default() += 1;
+        downloaded.files.push(file.path);
+    }
+    downloaded.files.sort();
+    Ok(downloaded)
 }
 
 /// One output manifest and what was written beside it.

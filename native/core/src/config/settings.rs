@@ -57,6 +57,7 @@ pub const SETTINGS: &[Setting] = &[
     text("settings.auto_accept", "false", None),
     text("settings.conflict_resolution", "NOT_SELECTED", None),
     text("settings.log_level", "WARNING", None),
+    text("settings.deadline_regions", "", None),
     text("telemetry.opt_out", "false", None),
     text("telemetry.identifier", "", None),
     text("defaults.job_attachments_file_system", "COPIED", FARM),
@@ -72,4 +73,5 @@ pub const SETTINGS: &[Setting] = &[
     text("settings.max_failed_tasks_count", "20", None),
     text("settings.https_proxy", "", None),
     kept_as(Kind::Path, text("settings.ca_bundle", "", None)),
+    kept_as(Kind::Path, text("settings.job_bundle_default_directory", "", PROFILE)),
 ];

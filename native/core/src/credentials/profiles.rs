@@ -20,6 +20,8 @@ pub enum CredentialsSource {
     HostProvided,
     /// A profile that the Deadline Cloud monitor made.
     DeadlineCloudMonitorLogin,
+    /// A profile of a sign-in to the AWS console, by `aws login`.
+    AwsConsoleLogin,
 }
 
 /// The AWS profile of a configuration, with the files it was looked up in.
@@ -80,6 +82,8 @@ impl AwsProfile {
             CredentialsSource::NotValid
         } else if self.get("monitor_id").is_some() {
             CredentialsSource::DeadlineCloudMonitorLogin
+        } else if self.get("login_session").is_some() {
+            CredentialsSource::AwsConsoleLogin
         } else {
             CredentialsSource::HostProvided
         }

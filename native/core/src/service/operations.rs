@@ -1,5 +1,7 @@
 //! One function per operation.
 
+use std::time::Instant;
+
 use aws_sdk_deadline::types::{
     Attachments, FieldSortExpression, JobAttachmentsFileSystem, JobParameter, JobTargetTaskRunStatus,
     ManifestProperties, PathFormat, SearchSortExpression, SortOrder, TaskTargetRunStatus, UpdateJobLifecycleStatus,
@@ -13,8 +15,9 @@ use crate::error::{CoreError, Result};
 macro_rules! send {
     ($service:expr, $operation:literal, $request:expr) => {{
         let answer = Answer::default();
+        let started = Instant::now();
         let outcome = $request.customize().interceptor($service.tap(&answer)).send().await;
-        $service.finish($operation, outcome, &answer)
+        $service.finish($operation, outcome, &answer, started)
     }};
 }
 

@@ -66,8 +66,8 @@ impl QueueRole {
     async fn assume(&self) -> Result<Credentials> {
         // Uploads ask from a runtime of their own. A connection that is kept alive on another one would never answer
         // there.
-        let answer = Service::connect(&self.service.target)
-            .await?
+        let service = Service::connect(&self.service.target).await?;
+        let answer = Service { recorder: self.service.recorder.clone(), ..service }
             .assume_queue_role(&self.farm_id, &self.queue_id, self.read_only)
             .await
             .map_err(|err| self.explain(err))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::chunks;
 use crate::bundle::absolute;
 use crate::config::{self, Config};
 use crate::credentials::Target;
@@ -54,6 +55,8 @@ pub struct Params {
     pub debug_snapshot_dir: Option<PathBuf>,
     /// The queue's parameter definitions, when the caller has them already.
     pub queue_parameter_definitions: Option<Vec<Value>>,
+    /// How many tasks the farm takes in one job; by default what the service's model can count.
+    pub max_tasks: Option<u64>,
     /// Seconds to wait for the job to be created, by default 300.
     pub create_timeout: Option<f64>,
     /// In place of the target's farm.
@@ -85,6 +88,7 @@ impl Params {
         "force_s3_check",
         "debug_snapshot_dir",
         "queue_parameter_definitions",
+        "max_tasks",
         "create_timeout",
         "farm_id",
         "queue_id",
@@ -139,6 +143,8 @@ pub struct Submission {
     pub recorder: Recorder,
     /// The queue's parameter definitions, when the caller has them already.
     pub queue_parameter_definitions: Option<Vec<Value>>,
+    /// How many tasks the farm takes in one job.
+    pub max_tasks: u64,
     /// How long to wait for the job to be created.
     pub create_timeout: Duration,
     /// Folder of the caches that are shared with the official client.
@@ -224,6 +230,7 @@ impl Submission {
             submitter_name: submitter,
             recorder: Recorder::off(),
             queue_parameter_definitions: params.queue_parameter_definitions,
+            max_tasks: params.max_tasks.unwrap_or(chunks::MAX_TASKS).min(chunks::MAX_TASKS),
             create_timeout: params
                 .create_timeout
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -6,6 +6,7 @@ use super::{Callbacks, Lane, Submission};
 use crate::error::{CoreError, Result};
 use crate::service::Service;
 
+/// After the first look, which comes at once: a farm on this machine has made the job by then.
 const FIRST_DELAY: Duration = Duration::from_millis(300);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
@@ -18,7 +19,7 @@ pub(super) fn until_created(
     callbacks: &Callbacks<'_>,
 ) -> Result<String> {
     let started = Instant::now();
-    let mut delay = FIRST_DELAY;
+    let mut delay = Duration::ZERO;
     loop {
         lane.run(async {
             tokio::time::sleep(delay).await;
@@ -49,6 +50,6 @@ pub(super) fn until_created(
                 submission.create_timeout.as_secs_f64()
             )));
         }
-        delay = (delay * 2).min(LONGEST_DELAY);
+        delay = (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that sends events, one request each, in the order they were recorded.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt as _;
 use tokio::sync::mpsc as queue;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use crate::credentials::Network;
@@ -21,10 +23,15 @@ const LONGEST_PAUSE: f64 = 10.0;
 /// TLS and its certificates need more than a thread that only waits.
 const STACK_SIZE: usize = 1024 * 1024;
 
+/// A thread with nothing to send ends; the next event starts another one.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// The thread and the queue before it.
 #[derive(Debug)]
 pub(super) struct Sender {
     events: queue::Sender<String>,
+    /// The endpoint does not want events.
+    refused: Arc<AtomicBool>,
     token: CancellationToken,
     /// Closed when the thread is done.
     done: mpsc::Receiver<()>,
@@ -35,19 +42,24 @@ pub(super) struct Sender {
 impl Sender {
     /// Starts the thread; `None` when the system gives none.
     pub(super) fn start(url: &str, network: &Network) -> Option<Self> {
-        let (events, waiting) = queue::channel(CAPACITY);
+        let (events, mut waiting) = queue::channel(CAPACITY);
         let (finished, done) = mpsc::channel();
         let token = CancellationToken::new();
+        let refused = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&refused);
         let (url, network, stop) = (url.to_owned(), network.clone(), token.clone());
         let thread = std::thread::Builder::new()
             .name("shotput-telemetry".into())
             .stack_size(STACK_SIZE)
             .spawn(move || {
-                run(&url, &network, waiting, &stop);
+                let outcome = run(&url, &network, &mut waiting, &stop);
+                theirs.store(outcome.is_none(), Ordering::Relaxed);
+                // Whoever finds it closed knows why.
+                drop(waiting);
                 drop(finished);
             })
             .ok()?;
-        Some(Self { events, token, done, thread, process: std::process::id() })
+        Some(Self { events, refused, token, done, thread, process: std::process::id() })
     }
 
     /// Whether this is the memory of a forked process, in which the thread does not exist.
@@ -55,9 +67,13 @@ impl Sender {
         self.process != std::process::id()
     }
 
-    /// Queues an event, unless the queue is full or the endpoint was found not to want any.
-    pub(super) fn send(&self, body: String) {
-        let _ = self.events.try_send(body);
+    /// Queues an event, unless the queue is full or the endpoint was found not to want any. Gives it back when the
+    /// thread has ended because there was nothing to send.
+    pub(super) fn send(&self, body: String) -> Option<String> {
+        match self.events.try_send(body) {
+            Err(TrySendError::Closed(body)) if !self.refused.load(Ordering::Relaxed) => Some(body),
+            Ok(()) | Err(_) => None,
+        }
     }
 
     /// Waits until all is sent, but not longer than `limit`; then the thread ends in any case.
@@ -75,24 +91,34 @@ impl Sender {
     }
 }
 
-fn run(url: &str, network: &Network, mut waiting: queue::Receiver<String>, stop: &CancellationToken) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else { return };
+/// Sends what comes until nothing has come for a while; `None` when no other event needs to be tried.
+fn run(url: &str, network: &Network, waiting: &mut queue::Receiver<String>, stop: &CancellationToken) -> Option<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().ok()?;
     let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
-    let Ok(connector) = network.connector(url, settings) else { return };
-    runtime.block_on(async {
+    let connector = network.connector(url, settings).ok()?;
+    let outcome = runtime.block_on(async {
         let deliver_all = async {
-            while let Some(body) = waiting.recv().await {
-                if deliver(&connector, url, &body).await.is_none() {
-                    return;
-                }
+            while let Some(body) = next(waiting).await {
+                deliver(&connector, url, &body).await?;
             }
+            Some(())
         };
         tokio::select! {
-            () = deliver_all => {}
-            () = stop.cancelled() => {}
+            outcome = deliver_all => outcome,
+            () = stop.cancelled() => None,
         }
     });
     runtime.shutdown_background();
+    outcome
+}
+
+async fn next(waiting: &mut queue::Receiver<String>) -> Option<String> {
+    if let Ok(next) = tokio::time::timeout(IDLE, waiting.recv()).await {
+        return next;
+    }
+    // From now on events are given back; those that just came are still sent.
+    waiting.close();
+    waiting.recv().await
 }
 
 /// Sends one event; `None` when no other needs to be tried.

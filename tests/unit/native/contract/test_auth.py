@@ -20,6 +20,7 @@ SOURCES = {
     "named profile with monitor_id": ("studio", "DEADLINE_CLOUD_MONITOR_LOGIN"),
     "named profile without monitor_id": ("plain", "HOST_PROVIDED"),
     "named profile in the credentials file alone": ("keys-only", "HOST_PROVIDED"),
+    "named profile with login_session": ("console", "AWS_CONSOLE_LOGIN"),
     "default profile": ("(default)", "HOST_PROVIDED"),
     "default profile by its other name": ("default", "HOST_PROVIDED"),
     "default profile, unset": ("", "HOST_PROVIDED"),
@@ -32,7 +33,7 @@ def profiles(aws_environment: Path) -> None:
         "AWS_CONFIG_FILE": (
             "[profile studio]\nmonitor_id = monitor-1\nuser_id = user-1\nidentity_store_id = d-1\n"
             "aws_access_key_id = AKIASTUDIO\naws_secret_access_key = secret\n[profile plain]\nregion = us-west-2\n"
-            "# [profile gone]\n"
+            "# [profile gone]\n[profile console]\nlogin_session = arn:aws:iam::123456789012:user/somebody\n"
         ),
         "AWS_SHARED_CREDENTIALS_FILE": "[keys-only]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = secret\n",
     }.items():
@@ -59,6 +60,7 @@ def test_credentials_sources(row: str, service: DeadlineService) -> None:
         ("studio", True, "AUTHENTICATED"),
         ("studio", False, "NEEDS_LOGIN"),
         ("gone", True, "CONFIGURATION_ERROR"),
+        ("console", True, "CONFIGURATION_ERROR"),
     ],
 )
 def test_auth_statuses(profile: str, answers: bool, status: str, service: DeadlineService) -> None:
@@ -82,7 +84,7 @@ def test_auth_statuses(profile: str, answers: bool, status: str, service: Deadli
 
 def test_the_values_are_those_of_the_enumerations() -> None:
     assert [(member.name, member.value) for member in AwsCredentialsSource] == [
-        (name, name) for name in ("NOT_VALID", "HOST_PROVIDED", "DEADLINE_CLOUD_MONITOR_LOGIN")
+        (name, name) for name in ("NOT_VALID", "HOST_PROVIDED", "DEADLINE_CLOUD_MONITOR_LOGIN", "AWS_CONSOLE_LOGIN")
     ]
     assert [(member.name, member.value) for member in AwsAuthenticationStatus] == [
         (name, name) for name in ("CONFIGURATION_ERROR", "AUTHENTICATED", "NEEDS_LOGIN")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fakes.deadline_service import DeadlineService
 from job_bundles import Bundle, create_job, refuse
+from shotput import _native
 from shotput.errors import AttachmentsError, DeadlineOperationError
 
 
@@ -107,3 +108,117 @@ def test_an_output_folder_with_a_long_path(
         f"1024. Shorten it: {long}.",
         service,
     )
+
+
+CHUNKED = """\
+specificationVersion: jobtemplate-2023-09
+extensions: [TASK_CHUNKING]
+name: A Job
+parameterDefinitions:
+- {name: Frames, type: STRING, default: "1-100"}
+- {name: ChunkSize, type: INT, default: 1, minValue: 1, maxValue: 40}
+steps:
+- name: Render
+  parameterSpace:
+    taskParameterDefinitions:
+    - name: Frame
+      type: CHUNK[INT]
+      range: "{{Param.Frames}}"
+      chunks: {defaultTaskCount: SIZE, rangeConstraint: CONTIGUOUS}
+  script:
+    actions:
+      onRun: {command: /bin/true}
+- name: Assemble
+  dependencies: [{dependsOn: Render}]
+  script:
+    actions:
+      onRun: {command: /bin/true}
+"""
+TOO_MANY = "The job has {} tasks; the farm takes at most {} in one job. "
+OTHERWISE = " Submit parts of its frames as jobs of their own, or have the farm's quota raised."
+
+
+def chunked(bundle: Bundle, size: str) -> None:
+    bundle.write("template.yaml", CHUNKED.replace("SIZE", size))
+
+
+@pytest.mark.parametrize(
+    ("most", "size", "tasks"),
+    # 100 frames and one task that assembles them.
+    [(101, None, None), (100, 2, 51), (51, 2, 51), (50, 3, 35), (11, 10, 11), (10, 12, 10), (4, 34, 4)],
+)
+def test_chunks_become_larger(
+    most: int, size: int | None, tasks: int, service: DeadlineService, bundle: Bundle, submit: Callable[..., Any]
+) -> None:
+    chunked(bundle, '"{{Param.ChunkSize}}"')
+    printed: list[str] = []
+    submit(max_tasks=most, on={"on_print": printed.append})
+    sent = create_job(service)
+    assert sent["template"] == (bundle.folder / "template.yaml").read_text()
+    expected = {} if size is None else {"ChunkSize": {"int": str(size)}}
+    assert sent.get("parameters", {}) == expected
+    said = (
+        f"The job has 101 tasks, and the farm takes at most {most} in one job. With larger chunks it has {tasks}: "
+        f'chunks of {size} instead of 1 in the step "Render" (ChunkSize).'
+    )
+    assert (said in printed) is (size is not None)
+
+
+def test_chunks_of_the_template_become_larger(
+    service: DeadlineService, bundle: Bundle, submit: Callable[..., Any]
+) -> None:
+    chunked(bundle, "5")
+    submit(max_tasks=11, name="Another")
+    sent = create_job(service)
+    template = _native.parse_template(sent["template"])
+    (frame,) = template["steps"][0]["parameterSpace"]["taskParameterDefinitions"]
+    assert frame["chunks"] == {"defaultTaskCount": 10, "rangeConstraint": "CONTIGUOUS"}
+    assert template["name"] == "Another"
+    assert template == {
+        **_native.parse_template(CHUNKED.replace("SIZE", "5")),
+        "name": "Another",
+        "steps": template["steps"],
+    }
+    assert "parameters" not in sent
+
+
+def test_chunks_that_follow_the_time_count_by_their_first_size(
+    service: DeadlineService, bundle: Bundle, submit: Callable[..., Any]
+) -> None:
+    chunked(bundle, '"{{ Param.ChunkSize }}", targetRuntimeSeconds: 60')
+    submit(max_tasks=21)
+    assert create_job(service)["parameters"] == {"ChunkSize": {"int": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "why"),
+    [
+        (
+            '"{{Param.ChunkSize}}"',
+            1,
+            'Its chunks cannot be made larger: The parameter "ChunkSize" cannot be 41: it must be at most 40.',
+        ),
+        ("1", 1, "Larger chunks do not make it fit."),
+        (None, 99, "None of its steps takes frames in chunks (TASK_CHUNKING)."),
+    ],
+)
+def test_too_many_tasks(
+    size: str | None, most: int, why: str, service: DeadlineService, bundle: Bundle, submit: Callable[..., Any]
+) -> None:
+    if size is None:
+        bundle.values(Frames="1-100")
+    else:
+        chunked(bundle, size)
+    text = TOO_MANY.format(100 if size is None else 101, most) + why + OTHERWISE
+    refuse(submit, DeadlineOperationError, text, service, max_tasks=most)
+
+
+def test_more_tasks_than_the_service_can_count(
+    service: DeadlineService, bundle: Bundle, submit: Callable[..., Any]
+) -> None:
+    bundle.values(Frames="0-2147483647")
+    text = TOO_MANY.format(2**31, 2**31 - 1) + "None of its steps takes frames in chunks (TASK_CHUNKING)." + OTHERWISE
+    refuse(submit, DeadlineOperationError, text, service)
+    bundle.values(Frames="1-2147483647")
+    submit()
+    assert create_job(service)

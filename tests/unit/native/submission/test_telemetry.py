@@ -25,6 +25,10 @@ SUMMARY = {
 }
 
 
+# At once, in whatever order their answers come.
+ASKED = {"get_queue", "list_queue_environments"}
+
+
 def events(service: DeadlineService) -> list[tuple[str, dict[str, Any]]]:
     found = [request.body["RumEvents"][0] for request in service.sent("POST", "/telemetry")]
     return [(event["type"].removeprefix(FAMILY), json.loads(event["details"])) for event in found]
@@ -47,14 +51,20 @@ def test_a_submission_with_files(
     bundle.write("asset_references.yaml", {"assetReferences": {"inputs": {"filenames": ["template.yaml"]}}})
     _native.create_job_from_job_bundle({**params, "from_gui": True})
     told = events(service)
-    assert [name for name, _ in told] == [
+    assert [
+        details.get("function_call", name) for name, details in told if details.get("function_call") not in ASKED
+    ] == [
         "job_attachments.hashing_summary",
+        "assume_queue_role_for_user",
         "asset_upload",
         "job_attachments.upload_summary",
         "submission",
         "create_job",
-        "latency",
+        "get_job",
+        "create_job",
+        "create_job_from_job_bundle",
     ]
+    assert {details.get("function_call") for _, details in told} >= ASKED
     by_name = dict(told)
     assert {details["usage_mode"] for details in by_name.values()} == {"GUI"}
     for summary in ("job_attachments.hashing_summary", "job_attachments.upload_summary"):
