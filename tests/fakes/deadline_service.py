@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,6 +20,7 @@ QUEUE = "queue-0123456789abcdef0123456789abcdef"
 JOB = "job-0123456789abcdef0123456789abcdef"
 STEP = "step-0123456789abcdef0123456789abcdef"
 SESSION = "session-0123456789abcdef0123456789abcdef"
+FLEET = "fleet-0123456789abcdef0123456789abcdef"
 STORAGE_PROFILE = "sp-0123456789abcdef0123456789abcdef"
 TELEMETRY = "/2023-10-12/telemetry"
 CREATED = {"createdAt": "2024-01-02T03:04:05.678000Z", "createdBy": "somebody"}
@@ -82,6 +84,27 @@ class DeadlineService:
             "fileSystemLocations": [],
         }
     )
+    fleet: dict[str, Any] = field(
+        default_factory=lambda: {
+            "farmId": FARM,
+            "fleetId": FLEET,
+            "displayName": "Test Fleet",
+            "status": "ACTIVE",
+            "workerCount": 1,
+            "minWorkerCount": 0,
+            "maxWorkerCount": 10,
+            "roleArn": "arn:aws:iam::123456789012:role/fleet",
+            "configuration": {"customerManaged": {"mode": "NO_SCALING"}},
+            "capabilities": {
+                "amounts": [
+                    {"name": "amount.worker.vcpu", "min": 4, "max": 16},
+                    {"name": "amount.worker.memory", "min": 8192},
+                ],
+                "attributes": [{"name": "attr.worker.os.family", "values": ["linux"]}],
+            },
+            **CREATED,
+        }
+    )
     job: dict[str, Any] = field(
         default_factory=lambda: {
             "jobId": JOB,
@@ -103,6 +126,7 @@ class DeadlineService:
             "expiration": "2999-01-01T00:00:00Z",
         }
     )
+    clock_ahead: timedelta = field(default_factory=timedelta)
     requests: list[Request] = field(default_factory=list)
     # What telemetry tells comes at any time, and so not among the calls.
     events: list[Request] = field(default_factory=list)
@@ -117,6 +141,9 @@ class DeadlineService:
 
             def log_message(self, *_: object) -> None:
                 pass
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + service.clock_ahead.total_seconds())
 
             def serve(self) -> None:
                 service._serve(self)
@@ -220,6 +247,10 @@ class DeadlineService:
                 "environments",
                 [{key: e[key] for key in ("queueEnvironmentId", "name", "priority")} for e in self.environments],
             ),
+            f"{farm}/queue-fleet-associations": (
+                "queueFleetAssociations",
+                [{"queueId": QUEUE, "fleetId": FLEET, "status": "ACTIVE", **CREATED}],
+            ),
             f"{queue}/storage-profiles": ("storageProfiles", [self.storage_profile]),
             f"{job}/steps": ("steps", self.steps),
             f"{job}/steps/{STEP}/tasks": ("tasks", self.tasks),
@@ -229,6 +260,7 @@ class DeadlineService:
         items = {
             farm: {**self.farms[0], "costScaleFactor": 1.0} if self.farms else None,
             queue: self.queue,
+            f"{farm}/fleets/{FLEET}": self.fleet,
             f"{queue}/storage-profiles/{STORAGE_PROFILE}": self.storage_profile,
             f"{queue}/user-roles": {"credentials": self.credentials},
             f"{queue}/read-roles": {"credentials": self.credentials},

@@ -106,7 +106,7 @@ class Command:
 
     def tail(self) -> str:
         """What the logs say at their end."""
-        logs = sorted((self.data / "logs").glob("*"))
+        logs = sorted(path for path in (self.data / "logs").rglob("*") if path.is_file())
         return "\n".join(f"== {path}\n{path.read_text('utf-8', 'replace')[-3000:]}" for path in logs)
 
 

@@ -415,7 +415,7 @@ def test_a_beginning_that_several_jobs_have(shotput: Command, light: Path) -> No
         (
             ["job", "list", "--target", "cloud"],
             6,
-            "The client configuration names no farm (defaults.farm_id). Set it with `deadline config set`, or use "
+            "The client configuration names no farm (defaults.farm_id). Set it with `shotput config set`, or use "
             "--target local.",
         ),
     ],

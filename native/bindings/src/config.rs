@@ -17,6 +17,7 @@ use crate::telemetry;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(get_setting, module)?)?;
     module.add_function(wrap_pyfunction!(set_setting, module)?)?;
+    module.add_function(wrap_pyfunction!(list_settings, module)?)?;
     module.add_function(wrap_pyfunction!(read_config, module)?)
 }
 
@@ -90,6 +91,30 @@ fn get_setting(py: Python<'_>, name: &str, config_path: Option<PathBuf>) -> PyRe
 #[pyo3(signature = (name, value, config_path=None))]
 fn set_setting(py: Python<'_>, name: &str, value: &str, config_path: Option<PathBuf>) -> PyResult<()> {
     runtime::briefly(py, || config::set_setting(config_path.as_deref(), name, value))
+}
+
+#[pyfunction]
+#[pyo3(signature = (config_path=None))]
+fn list_settings(py: Python<'_>, config_path: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+    let found = runtime::briefly(py, || {
+        let config = Config::read(config_path.as_deref())?;
+        let entry = |setting: &config::Setting| {
+            Ok((setting.name, config.get(setting.name)?, config.stored(setting.name)?.is_some()))
+        };
+        let settings: CoreResult<Vec<_>> = config::SETTINGS.iter().map(entry).collect();
+        Ok((config.path().to_owned(), settings?))
+    })?;
+    let settings = PyDict::new(py);
+    for (name, value, is_stored) in found.1 {
+        let setting = PyDict::new(py);
+        setting.set_item("value", value)?;
+        setting.set_item("is_stored", is_stored)?;
+        settings.set_item(name, setting)?;
+    }
+    let result = PyDict::new(py);
+    result.set_item("path", found.0.as_os_str())?;
+    result.set_item("settings", settings)?;
+    Ok(result)
 }
 
 #[pyfunction]

@@ -4,6 +4,7 @@ mod attachments;
 mod auth;
 mod awaitable;
 mod config;
+mod diagnosis;
 mod error;
 mod images;
 mod manifests;
@@ -28,6 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     config::register(module)?;
     auth::register(module)?;
     resources::register(module)?;
+    diagnosis::register(module)?;
     submission::register(module)?;
     telemetry::register(module)?;
     attachments::register(module)?;

@@ -20,6 +20,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(list_storage_profiles_for_queue, module)?)?;
     module.add_function(wrap_pyfunction!(get_storage_profile_for_queue, module)?)?;
     module.add_function(wrap_pyfunction!(get_queue_parameter_definitions, module)?)?;
+    module.add_function(wrap_pyfunction!(list_queue_environments, module)?)?;
+    module.add_function(wrap_pyfunction!(list_queue_fleet_associations, module)?)?;
+    module.add_function(wrap_pyfunction!(get_fleet, module)?)?;
     module.add_function(wrap_pyfunction!(get_job, module)?)?;
     module.add_function(wrap_pyfunction!(search_jobs, module)?)?;
     module.add_function(wrap_pyfunction!(update_job, module)?)?;
@@ -119,6 +122,47 @@ fn get_storage_profile_for_queue<'py>(
     call(py, config_path, target, |service| async move {
         service.get_storage_profile_for_queue(&farm_id, &queue_id, &storage_profile_id).await
     })
+}
+
+#[pyfunction]
+#[pyo3(signature = (farm_id, queue_id, config_path=None, *, target=None))]
+fn list_queue_environments<'py>(
+    py: Python<'py>,
+    farm_id: String,
+    queue_id: String,
+    config_path: Path,
+    target: Given<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(py, config_path, target, |service| async move { service.list_queue_environments(&farm_id, &queue_id).await })
+}
+
+#[pyfunction]
+#[pyo3(signature = (farm_id, queue_id, config_path=None, *, target=None))]
+fn list_queue_fleet_associations<'py>(
+    py: Python<'py>,
+    farm_id: String,
+    queue_id: String,
+    config_path: Path,
+    target: Given<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(
+        py,
+        config_path,
+        target,
+        |service| async move { service.list_queue_fleet_associations(&farm_id, &queue_id).await },
+    )
+}
+
+#[pyfunction]
+#[pyo3(signature = (farm_id, fleet_id, config_path=None, *, target=None))]
+fn get_fleet<'py>(
+    py: Python<'py>,
+    farm_id: String,
+    fleet_id: String,
+    config_path: Path,
+    target: Given<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call(py, config_path, target, |service| async move { service.get_fleet(&farm_id, &fleet_id).await })
 }
 
 #[pyfunction]

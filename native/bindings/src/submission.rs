@@ -69,7 +69,7 @@ impl Asked {
 }
 
 /// The members that a submission knows: others may hold what is no plain value.
-fn known_members<'py>(params: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn known_members<'py>(params: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
     let known = PyDict::new(params.py());
     for member in Params::MEMBERS {
         if let Some(value) = params.get_item(member)? {

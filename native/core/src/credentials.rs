@@ -187,6 +187,30 @@ impl Target {
         }
     }
 
+    /// Where requests to a service go: the endpoint that was given, else that of AWS.
+    pub fn url(&self, endpoint: Endpoint) -> Result<String> {
+        let url = match self.endpoint(endpoint) {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let region = self.region()?;
+                let suffix = if region.as_ref().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+                let service = match endpoint {
+                    Endpoint::Deadline => "deadline",
+                    Endpoint::S3 => "s3",
+                    Endpoint::Sts => "sts",
+                    Endpoint::Logs => "logs",
+                };
+                format!("https://{service}.{region}.{suffix}")
+            }
+        };
+        match url.split_once("://") {
+            Some((scheme, rest)) if endpoint == Endpoint::Deadline && self.injects_host_prefix() => {
+                Ok(format!("{scheme}://management.{rest}"))
+            }
+            _ => Ok(url),
+        }
+    }
+
     /// Whether this is a login through the Deadline Cloud monitor.
     pub fn is_monitor_login(&self) -> bool {
         self.principal_id.is_some()

@@ -6,6 +6,7 @@
 mod logs;
 mod operations;
 mod queue_parameters;
+mod reach;
 mod roles;
 mod search;
 pub mod shapes;
@@ -36,7 +37,8 @@ use crate::telemetry::Recorder;
 
 pub use logs::LogQuery;
 pub use operations::{JobChange, SessionActionFilter};
-pub use roles::{QueueRole, forget_queue_roles};
+pub use reach::{Reached, reach};
+pub use roles::{Caller, QueueRole, forget_queue_roles};
 pub use search::JobSearch;
 
 /// A connection to the service of one target.

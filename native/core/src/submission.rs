@@ -11,6 +11,7 @@ mod limits;
 mod params;
 mod pause;
 mod plan;
+mod preview;
 mod wait;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ use plan::Plan;
 
 pub use params::{Params, Submission};
 pub use pause::PauseSwitch;
+pub use preview::{About, Preview, Problem, preview};
 
 /// Takes a line for a person.
 pub type OnPrint<'a> = Option<&'a (dyn Fn(&str) + Send + Sync)>;
@@ -313,8 +315,10 @@ impl Transfer<'_> {
         bucket: &str,
         root_prefix: &str,
     ) -> Result<Uploaded> {
+        let submission = self.submission;
+        let name = self.surroundings.queue_name(submission);
         let destination = Destination {
-            access: lane.run(self.access(service))?,
+            access: lane.run(S3Access::of_queue(service, &submission.farm_id, &submission.queue_id, name, false))?,
             bucket: bucket.to_owned(),
             root_prefix: root_prefix.to_owned(),
             farm_id: self.submission.farm_id.clone(),
@@ -328,13 +332,6 @@ impl Transfer<'_> {
         };
         let on_upload = self.callbacks.holding(self.callbacks.on_upload_progress, self.token);
         upload::upload(hashed, &destination, &options, Some(&on_upload), self.token)
-    }
-
-    /// The bucket with the rights of the queue's role, pinned to the account that the role belongs to.
-    async fn access(&self, service: &Service) -> Result<S3Access> {
-        let submission = self.submission;
-        let queue_name = self.surroundings.queue_name(submission);
-        S3Access::of_queue(service, &submission.farm_id, &submission.queue_id, queue_name, false).await
     }
 }
 

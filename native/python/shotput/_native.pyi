@@ -39,8 +39,10 @@ __all__ = [
     "download_snapshots",
     "environment_from_template",
     "find_orphans",
+    "get_caller_identity",
     "get_credentials_source",
     "get_farm",
+    "get_fleet",
     "get_job",
     "get_parameter_control",
     "get_queue",
@@ -54,9 +56,12 @@ __all__ = [
     "kill_orphans",
     "list_farms",
     "list_output_manifests",
+    "list_queue_environments",
+    "list_queue_fleet_associations",
     "list_queues",
     "list_session_actions",
     "list_sessions",
+    "list_settings",
     "list_step_dependencies",
     "list_steps",
     "list_storage_profiles_for_queue",
@@ -66,9 +71,13 @@ __all__ = [
     "mean_difference",
     "merge_manifests",
     "parse_template",
+    "preview_submission",
+    "probe_bucket",
+    "reach_service",
     "read_bundle",
     "read_config",
     "read_manifests",
+    "resolve_target",
     "search_jobs",
     "set_setting",
     "snapshot",
@@ -115,6 +124,12 @@ def read_config(config_path: str | PathLike[str] | None = None) -> dict[str, dic
     """The file as it is, ``{section: {key: value}}``: no defaults, ``%`` as it stands. A missing file is ``{}``.
 
     Raises ``ConfigError`` for a file that cannot be read.
+    """
+
+def list_settings(config_path: str | PathLike[str] | None = None) -> dict[str, Any]:
+    """Every setting: ``{"path": file, "settings": {"section.key": {"value": str, "is_stored": bool}}}``.
+
+    ``is_stored`` is false where the default holds. Raises ``ConfigError`` for a file that cannot be read.
     """
 
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
@@ -235,8 +250,45 @@ def get_storage_profile_for_queue(
     *,
     target: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``{"storageProfileId", "displayName", "osFamily", "fileSystemLocations": [{"name", "path", "type"}]}`` of
-    ``GetStorageProfileForQueue``.
+    """The answer of ``GetStorageProfileForQueue``: ``{"storageProfileId", "displayName", "osFamily",
+    "fileSystemLocations": [{"name", "path", "type"}]}``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
+def list_queue_environments(
+    farm_id: str,
+    queue_id: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """``{"environments": [{"queueEnvironmentId", "name", "priority"}]}`` of ``ListQueueEnvironments``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
+def list_queue_fleet_associations(
+    farm_id: str,
+    queue_id: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """``{"queueFleetAssociations": [{"queueId", "fleetId", "status", ...}]}`` of a queue, from
+    ``ListQueueFleetAssociations``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
+def get_fleet(
+    farm_id: str,
+    fleet_id: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The answer of ``GetFleet`` as it came over the wire; times are ISO 8601 with ``Z``.
 
     Raises ``ConfigError``, ``ServiceError``.
     """
@@ -413,6 +465,80 @@ def get_session_log(
     on with ``next_token=answer["nextForwardToken"]`` until the token stays the same.
 
     Raises ``ConfigError``, ``ServiceError``.
+    """
+
+# --- diagnosis: what can be known before anything is sent -------------------------------------------------------------
+
+def resolve_target(
+    config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Where calls go: ``{"farm_id", "queue_id", "storage_profile_id", "region", "profile", "credentials_source",
+    "endpoints": {"deadline", "s3", "sts", "logs": url}, "proxy", "ca_bundle"}``.
+
+    Nothing goes over the network, and keys are not among it. ``proxy`` and ``ca_bundle`` are those of settings, AWS
+    profile and ``$AWS_CA_BUNDLE``. Raises ``ConfigError``, also when no region is known.
+    """
+
+def reach_service(
+    service: Literal["deadline", "s3", "sts", "logs"],
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+    timeout: float = 10.0,
+) -> dict[str, Any]:
+    """Ask the address of a service for anything, without credentials and once: ``{"url", "status" (HTTP), "seconds",
+    "clock_ahead", "proxy"}``.
+
+    ``clock_ahead`` are the seconds by which its clock is ahead of this machine's, to about one, or ``None``; ``proxy``
+    is what the question went through. ``timeout`` is in seconds. Raises ``ServiceError`` when nothing answers,
+    ``ConfigError``, and ``ValueError`` for another service.
+    """
+
+def get_caller_identity(
+    config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Whose the credentials are: ``{"account", "arn"}`` of STS' ``GetCallerIdentity``.
+
+    Raises ``ConfigError``, ``ServiceError``.
+    """
+
+def probe_bucket(
+    farm_id: str,
+    queue_id: str,
+    bucket: str,
+    root_prefix: str,
+    config_path: str | PathLike[str] | None = None,
+    *,
+    target: Mapping[str, Any] | None = None,
+    read_only: bool = False,
+) -> dict[str, Any]:
+    """What the role of a queue, with ``read_only`` the one that only reads, may do with a bucket. Nothing is
+    written, and nothing that is there is read.
+
+    ``{"bucket", "owner", "list", "read", "write": attempt, "region": str | None, "is_empty": bool, "account": str |
+    None}``: an attempt is ``{"allowed": bool | None, "status" (HTTP), "code", "message"}``, or ``None`` where it made
+    no sense. ``bucket`` is whether it is there, ``owner`` whether it belongs to ``account``, ``list`` and ``is_empty``
+    are about objects below ``root_prefix``. ``write`` is a part for an upload that does not exist: S3 looks at the
+    rights first, and then has nothing to write to. It does not show whether a key of one's own (KMS) lets it encrypt.
+
+    Raises ``ConfigError``, ``ServiceError`` when the role cannot be assumed (``AssumeQueueRoleForUser`` or
+    ``AssumeQueueRoleForRead``) or its account is not known (``GetCallerIdentity``).
+    """
+
+def preview_submission(params: dict[str, Any], storage_profile: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Go through a submission up to its first byte, with the same checks; nothing is asked over the network.
+
+    ``params`` as for :func:`create_job_from_job_bundle`; without ``queue_parameter_definitions``, values that only the
+    queue could define are left alone. ``storage_profile`` is the answer of :func:`get_storage_profile_for_queue`.
+
+    Returns ``{"template", "template_characters", "parameters" (of queue and bundle, with values), "roots": [{"root",
+    "location_name", "files", "bytes", "outputs"}], "unknown_files": int, "unknown_folders" (of files that somebody is
+    asked about), "warnings": [str] (files that would not be sent), "changes": [str] (larger chunks), "problems":
+    [{"about": "bundle" | "parameters" | "limits" | "files", "message"}]}``: a problem is what the submission would end
+    with.
+
+    Raises ``ConfigError``, ``DeadlineOperationError`` without farm, queue or ``job_bundle_dir``,
+    ``DeadlineOperationCanceled``.
     """
 
 # --- submission -------------------------------------------------------------------------------------------------------

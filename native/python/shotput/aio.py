@@ -44,6 +44,7 @@ download_manifests = _awaitable(_native.download_manifests)
 download_snapshots = _awaitable(_native.download_snapshots)
 get_credentials_source = _awaitable(_native.get_credentials_source)
 get_farm = _awaitable(_native.get_farm)
+get_fleet = _awaitable(_native.get_fleet)
 get_job = _awaitable(_native.get_job)
 get_queue = _awaitable(_native.get_queue)
 get_queue_parameter_definitions = _awaitable(_native.get_queue_parameter_definitions)
@@ -51,6 +52,8 @@ get_session_log = _awaitable(_native.get_session_log)
 get_storage_profile_for_queue = _awaitable(_native.get_storage_profile_for_queue)
 list_farms = _awaitable(_native.list_farms)
 list_output_manifests = _awaitable(_native.list_output_manifests)
+list_queue_environments = _awaitable(_native.list_queue_environments)
+list_queue_fleet_associations = _awaitable(_native.list_queue_fleet_associations)
 list_queues = _awaitable(_native.list_queues)
 list_session_actions = _awaitable(_native.list_session_actions)
 list_sessions = _awaitable(_native.list_sessions)
@@ -82,6 +85,7 @@ __all__ = [
     "download_snapshots",
     "get_credentials_source",
     "get_farm",
+    "get_fleet",
     "get_job",
     "get_queue",
     "get_queue_parameter_definitions",
@@ -89,6 +93,8 @@ __all__ = [
     "get_storage_profile_for_queue",
     "list_farms",
     "list_output_manifests",
+    "list_queue_environments",
+    "list_queue_fleet_associations",
     "list_queues",
     "list_session_actions",
     "list_sessions",

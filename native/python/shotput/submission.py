@@ -152,13 +152,15 @@ def submit(
     on_print: Callable[[str], None] | None = None,
     on_confirm: Callable[[str, bool], bool] | None = None,
     auto_accept: bool | None = None,
+    known_asset_paths: Sequence[str | os.PathLike[str]] = (),
     require_paths_exist: bool = True,
     submitter_name: str = "shotput",
     keep_bundle: bool = True,
     **params: Any,
 ) -> SubmittedJob:
     """Hashes and sends the bundle's files and makes the job. ``params`` are others of the native call (``name``,
-    ``priority``, ``job_parameters``); ``None`` leaves one out, and ``auto_accept`` to the configuration. Without
+    ``priority``, ``job_parameters``); ``None`` leaves one out, and ``auto_accept`` to the configuration. About files
+    outside of the bundle and ``known_asset_paths`` somebody is asked, unless the farm is local. Without
     ``keep_bundle`` the bundle's folder is removed once the job is made.
 
     Raises ``BundleError``, ``TemplateError``, ``MissingInputsError``, ``AttachmentsError``, ``ServiceError``, and
@@ -173,7 +175,7 @@ def submit(
         "require_paths_exist": require_paths_exist,
         # Files of the local farm never leave this machine, so there is nothing to confirm.
         "auto_accept": True if local else auto_accept,
-        "known_asset_paths": ["/"] if local else [],
+        "known_asset_paths": ["/"] if local else [os.fspath(path) for path in known_asset_paths],
         "submitter_name": submitter_name,
         **{key: value for key, value in params.items() if value is not None},
     }

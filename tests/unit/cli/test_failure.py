@@ -14,6 +14,7 @@ from shotput.cli.failure import CommandFailure, ExitCode, exit_code
         (errors.MissingInputsError("gone", ["/a"]), ExitCode.MISSING_FILES),
         (errors.AttachmentsError("bad"), ExitCode.TRANSFER),
         (errors.ConfigError("bad"), ExitCode.CONFIG),
+        (errors.UnsupportedProfileTypeForLoginLogout("bad"), ExitCode.CONFIG),
         (errors.ServiceError("bad", "AccessDeniedException", "GetFarm", 403), ExitCode.SERVICE),
         (errors.FarmError("bad"), ExitCode.SERVICE),
         (errors.TemplateError("bad"), ExitCode.DOCUMENT),

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import shotput
 from fakes.deadline_monitor import Monitor
-from fakes.deadline_service import FARM, JOB, QUEUE, SESSION, STEP, DeadlineService
+from fakes.deadline_service import FARM, FLEET, JOB, QUEUE, SESSION, STEP, STORAGE_PROFILE, DeadlineService
 from job_bundles import Bundle
 from shotput import _native, aio
 from shotput.errors import DeadlineOperationCanceled, MissingInputsError, ServiceError
@@ -66,6 +66,10 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "get_queue": (FARM, QUEUE),
     "list_storage_profiles_for_queue": (FARM, QUEUE),
     "get_queue_parameter_definitions": (FARM, QUEUE),
+    "get_storage_profile_for_queue": (FARM, QUEUE, STORAGE_PROFILE),
+    "list_queue_environments": (FARM, QUEUE),
+    "list_queue_fleet_associations": (FARM, QUEUE),
+    "get_fleet": (FARM, FLEET),
     "get_job": (FARM, QUEUE, JOB),
     "search_jobs": (FARM, [QUEUE]),
     "list_steps": (FARM, QUEUE, JOB),

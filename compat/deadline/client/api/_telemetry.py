@@ -69,8 +69,11 @@ class TelemetryClient:
         if self.telemetry_opted_out or self._sender is not None:
             return
         with config_file.as_file(config) as path:
-            self._sender = _native.TelemetryClient(path)
-        self._sender.update_common_details({"package": self.package_name, "package_version": self.package_ver})
+            self._sender = _native.TelemetryClient(
+                path, package_name=self.package_name, package_version=self.package_ver
+            )
+        if self.package_name != _LIBRARY:
+            self._sender.update_common_details({"deadline-cloud-version": version})
 
     def close(self) -> None:
         """Send what was recorded, and take no more."""

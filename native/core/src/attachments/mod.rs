@@ -15,6 +15,7 @@ pub mod mapping;
 pub mod multipart;
 pub mod outputs;
 pub mod paths;
+pub mod probe;
 pub mod progress;
 pub mod s3;
 pub(crate) mod store;

@@ -13,6 +13,7 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 use aws_types::os_shim_internal::Env;
+use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::config;
 use crate::error::{CoreError, Result};
@@ -59,6 +60,17 @@ impl Network {
     /// As [`Network::http_client`], one level below: for calls that no SDK crate makes for us.
     pub fn connector(&self, endpoint: &str, settings: HttpConnectorSettings) -> Result<Connector> {
         Ok(self.plan(Some(endpoint))?.connector(Connector::builder().connector_settings(settings)))
+    }
+
+    /// The proxy that requests to a URL go through; none for loopback and for what `NO_PROXY` names.
+    pub fn proxy_for(&self, url: &str) -> Option<String> {
+        if host(url).is_some_and(is_loopback) {
+            return None;
+        }
+        if let Some(proxy) = &self.proxy {
+            return Some(proxy.clone());
+        }
+        Some(Matcher::from_env().intercept(&url.parse().ok()?)?.uri().to_string())
     }
 
     fn plan(&self, endpoint: Option<&str>) -> Result<Plan> {

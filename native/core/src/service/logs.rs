@@ -56,7 +56,7 @@ impl Service {
         if let Some(token) = &query.next_token {
             body["nextToken"] = token.clone().into();
         }
-        let url = self.logs_url()?;
+        let url = format!("{}/", self.target.url(Endpoint::Logs)?);
         let mut attempt = 1;
         loop {
             match self.log_call(&url, farm_id, queue_id, &body).await {
@@ -69,15 +69,6 @@ impl Service {
                 outcome => return outcome,
             }
         }
-    }
-
-    fn logs_url(&self) -> Result<String> {
-        if let Some(url) = self.target.endpoint(Endpoint::Logs) {
-            return Ok(format!("{}/", url.trim_end_matches('/')));
-        }
-        let region = self.target.region()?;
-        let suffix = if region.as_ref().starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        Ok(format!("https://logs.{region}.{suffix}/"))
     }
 
     async fn log_call(&self, url: &str, farm_id: &str, queue_id: &str, body: &Value) -> Result<Value> {

@@ -145,6 +145,17 @@ impl Service {
         send!(self, "GetStorageProfileForQueue", request)
     }
 
+    /// `ListQueueFleetAssociations` of a queue: `{"queueFleetAssociations": [...]}`.
+    pub async fn list_queue_fleet_associations(&self, farm_id: &str, queue_id: &str) -> Result<Value> {
+        let request = || self.sdk.list_queue_fleet_associations().farm_id(farm_id).queue_id(queue_id);
+        drain!(self, "ListQueueFleetAssociations", "queueFleetAssociations", request())
+    }
+
+    /// `GetFleet`.
+    pub async fn get_fleet(&self, farm_id: &str, fleet_id: &str) -> Result<Value> {
+        send!(self, "GetFleet", self.sdk.get_fleet().farm_id(farm_id).fleet_id(fleet_id))
+    }
+
     /// `AssumeQueueRoleForUser`, or `AssumeQueueRoleForRead`.
     pub(super) async fn assume_queue_role(&self, farm_id: &str, queue_id: &str, read_only: bool) -> Result<Value> {
         if read_only {

@@ -132,9 +132,23 @@ pub fn forget_queue_roles() {
     *lock() = None;
 }
 
+/// Who credentials belong to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Caller {
+    /// The AWS account.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
+}
+
 impl Service {
-    /// The account of the given credentials: `GetCallerIdentity` of STS.
+    /// The account of the given credentials.
     pub async fn caller_account(&self, credentials: SharedCredentialsProvider) -> Result<String> {
+        Ok(self.caller(credentials).await?.account)
+    }
+
+    /// Whose the given credentials are: `GetCallerIdentity` of STS, which needs no rights.
+    pub async fn caller(&self, credentials: SharedCredentialsProvider) -> Result<Caller> {
         const OPERATION: &str = "GetCallerIdentity";
         let config = self.target.sdk_config_with(Endpoint::Sts, credentials)?;
         let answer = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.map_err(|err| {
@@ -154,8 +168,9 @@ impl Service {
             let place = self.target.endpoint(Endpoint::Sts).unwrap_or("AWS STS");
             silent(OPERATION, place, chain(&err))
         })?;
-        answer.account().map(str::to_owned).ok_or_else(|| {
+        let account = answer.account().map(str::to_owned).ok_or_else(|| {
             service_error_text(OPERATION, format!("{OPERATION} named no account. Check the STS endpoint."))
-        })
+        })?;
+        Ok(Caller { account, arn: answer.arn().unwrap_or_default().to_owned() })
     }
 }

@@ -28,12 +28,7 @@ pub(super) fn confirm(
         prepared.total_files,
         human_size(prepared.total_bytes)
     ));
-    let known = known_folders(submission, bundle, locations);
-    let inputs = prepared.groups.iter().flat_map(|group| &group.inputs);
-    let unknown: Vec<&Path> = inputs
-        .map(|input| input.path.as_path())
-        .filter(|path| !known.iter().any(|folder| path.starts_with(folder)))
-        .collect();
+    let unknown = unknown_files(submission, bundle, locations, prepared);
     if unknown.is_empty() {
         return Ok(());
     }
@@ -57,6 +52,28 @@ pub(super) fn confirm(
     Err(CoreError::UserCanceled("The submission was declined. Nothing was uploaded.".into()))
 }
 
+/// The files that lie outside of the known folders.
+pub(super) fn unknown_files<'p>(
+    submission: &Submission,
+    bundle: &Bundle,
+    locations: &[Location],
+    prepared: &'p Prepared,
+) -> Vec<&'p Path> {
+    let known = known_folders(submission, bundle, locations);
+    let inputs = prepared.groups.iter().flat_map(|group| &group.inputs);
+    inputs
+        .map(|input| input.path.as_path())
+        .filter(|path| !known.iter().any(|folder| path.starts_with(folder)))
+        .collect()
+}
+
+/// Folders without those that lie in another one.
+pub(super) fn outermost(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    folders.sort();
+    folders.dedup_by(|later, earlier| later.starts_with(earlier));
+    folders
+}
+
 fn describe(unknown: &[&Path]) -> String {
     let shown: Vec<String> = unknown.iter().take(MOST_SHOWN).map(|path| format!("\n  {}", path.display())).collect();
     let more = unknown.len().saturating_sub(MOST_SHOWN);
@@ -68,7 +85,6 @@ fn describe(unknown: &[&Path]) -> String {
         + "\n"
 }
 
-/// Folders without those that lie in another one.
 fn known_folders(submission: &Submission, bundle: &Bundle, locations: &[Location]) -> Vec<PathBuf> {
     let mut folders = submission.known_asset_paths.clone();
     folders.push(submission.bundle_dir.clone());
@@ -91,7 +107,5 @@ fn known_folders(submission: &Submission, bundle: &Bundle, locations: &[Location
         let is_file = parameter.get("objectType").is_some_and(|kind| kind == "FILE");
         folders.extend(if is_file { path.parent().map(Path::to_path_buf) } else { Some(path) });
     }
-    folders.sort();
-    folders.dedup_by(|later, earlier| later.starts_with(earlier));
-    folders
+    outermost(folders)
 }

@@ -38,6 +38,10 @@ pub struct State {
     pub page: usize,
     /// Requests whose connection is cut without an answer.
     pub cut: usize,
+    /// The account that the bucket must belong to, as each request names it.
+    pub owners: Vec<Option<String>>,
+    /// Requests under way, and the most that ever were.
+    pub under_way: (usize, usize),
 }
 
 impl State {
@@ -133,12 +137,20 @@ async fn answer(state: &Mutex<State>, request: Request<Incoming>) -> Option<Resp
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (name.to_owned(), percent_decode(value)))
         .collect();
+    let owner = parts.headers.get("x-amz-expected-bucket-owner").map(|owner| owner.to_str().unwrap().to_owned());
+    {
+        let mut state = state.lock().unwrap();
+        state.owners.push(owner);
+        let now = state.under_way.0 + 1;
+        state.under_way = (now, state.under_way.1.max(now));
+    }
     let body = body.collect().await.ok()?.to_bytes();
     let delay = state.lock().unwrap().delay;
     if parts.method == Method::PUT && !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     let mut state = state.lock().unwrap();
+    state.under_way.0 -= 1;
     if state.cut > 0 {
         state.cut -= 1;
         return None;

@@ -3,6 +3,7 @@
 mod attachments_download;
 mod attachments_manifest;
 mod attachments_server;
+mod attachments_settings;
 mod attachments_upload;
 mod client_config;
 mod client_server;

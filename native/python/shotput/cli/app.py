@@ -12,7 +12,22 @@ import typer
 from rich.markup import escape
 
 import shotput
-from shotput.cli import attachment, check, demo, export, interruption, job, manifest, output, outputs, report, submit
+from shotput.cli import (
+    attachment,
+    check,
+    config,
+    demo,
+    doctor,
+    export,
+    interruption,
+    job,
+    login,
+    manifest,
+    output,
+    outputs,
+    report,
+    submit,
+)
 from shotput.cli.failure import ExitCode, details_of, exit_code
 from shotput.errors import DeadlineOperationError
 
@@ -46,11 +61,16 @@ app.command(name="demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command(name="check", epilog=check.EXAMPLE)(check.check)
 app.command(name="export", epilog=export.EXAMPLE)(export.export)
 app.command(name="submit", epilog=submit.EXAMPLE)(submit.submit)
+app.command(name="doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command(name="login", epilog=login.LOGIN_EXAMPLE)(login.login)
+app.command(name="logout", epilog=login.LOGOUT_EXAMPLE)(login.logout)
+app.command(name="status", epilog=login.STATUS_EXAMPLE)(login.status)
 app.command(name="report", epilog=report.EXAMPLE)(report.report)
 job.app.command(name="outputs", epilog=outputs.EXAMPLE)(outputs.outputs)
 app.add_typer(job.app, name="job")
 app.add_typer(manifest.app, name="manifest")
 app.add_typer(attachment.app, name="attachment")
+app.add_typer(config.app, name="config")
 
 # Other distributions add groups of commands: the local farm brings `farm`.
 for _entry in sorted(entry_points(group="shotput.commands"), key=lambda entry: entry.name):

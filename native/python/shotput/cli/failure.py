@@ -49,6 +49,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.MissingInputsError, ExitCode.MISSING_FILES),
     (errors.AttachmentsError, ExitCode.TRANSFER),
     (errors.ConfigError, ExitCode.CONFIG),
+    (errors.UnsupportedProfileTypeForLoginLogout, ExitCode.CONFIG),
     (errors.ServiceError, ExitCode.SERVICE),
     (errors.FarmError, ExitCode.SERVICE),
     (errors.TemplateError, ExitCode.DOCUMENT),

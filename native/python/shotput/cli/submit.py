@@ -20,6 +20,16 @@ from shotput.submission import Connection, SubmittedJob
 
 EXAMPLE = "Example: shotput submit shot010.blend --wait"
 
+KnownPathsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--known-asset-path",
+        "-k",
+        metavar="FOLDER",
+        help="A folder whose files may be uploaded without a question. May be repeated.",
+    ),
+]
+
 
 def _job_name(name: str | None) -> str | None:
     """A name as jobs may have it; farms would refuse another one only after all files were sent."""
@@ -44,14 +54,20 @@ def submit(
     ignore_missing: Annotated[
         bool, typer.Option("--ignore-missing", help="Submit although input files are missing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before files are uploaded.")] = False,
+    known: KnownPathsOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; files outside of known folders end the submission.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")
     ] = False,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Submit a scene or a bundle: files are hashed and sent once, then the job is made."""
+    """Submit a scene or a bundle: files are hashed and sent once, then the job is made.
+
+    Ctrl-Z holds a submission, and `fg` lets it go on. Submit again after it was ended: only what is missing is sent.
+    """
     bundle = source
     # Unlike Path.exists, this takes a name that is too long for one that is not there.
     if not os.path.exists(source):  # noqa: PTH110
@@ -73,6 +89,8 @@ def submit(
         ],
         "require_paths_exist": not ignore_missing,
         "auto_accept": yes or None,
+        # Whoever names a scene knows the folder that it lies in.
+        "known_asset_paths": [*(known or []), *([] if bundle == source else [source.absolute().parent])],
         # A scene's bundle was made for this submission.
         "keep_bundle": bundle == source,
     }

@@ -40,7 +40,7 @@ def connect(name: TargetName) -> Connection:
     if not farm_id or not queue_id:
         missing = "farm (defaults.farm_id)" if not farm_id else "queue (defaults.queue_id)"
         raise CommandFailure(
-            f"The client configuration names no {missing}. Set it with `deadline config set`, or use --target local.",
+            f"The client configuration names no {missing}. Set it with `shotput config set`, or use --target local.",
             ExitCode.CONFIG,
         )
     return Connection("cloud", farm_id, queue_id, None)

@@ -1,0 +1,159 @@
+"""``shotput doctor``: will a submission go through, and its job run? Asked before a byte leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from shotput import submission
+from shotput.cli import diagnosis, targets
+from shotput.cli.diagnosis import Finding, Level
+from shotput.cli.diagnosis.questions import failed, parted
+from shotput.cli.export import parse_pairs
+from shotput.cli.failure import CommandFailure, ExitCode
+from shotput.cli.output import JsonOption, emit, err, out
+from shotput.cli.submit import KnownPathsOption
+from shotput.errors import FarmError
+
+EXAMPLE = "Example: shotput doctor --target cloud bundle/"
+
+_SIGNS = {
+    Level.OK: ("✓", "green"),
+    Level.WARNING: ("!", "yellow"),
+    Level.FAILED: ("✗", "red"),
+    Level.UNKNOWN: ("?", "blue"),
+}
+_WIDEST_NAME = 22
+_TITLES = {
+    "target": "Target",
+    "network": "Network",
+    "identity": "Identity",
+    "rights": "Rights",
+    "queue": "Queue",
+    "bucket": "Bucket",
+    "fleets": "Fleets",
+    "bundle": "Bundle",
+    "parameters": "Parameters",
+    "steps": "Steps",
+}
+
+
+def doctor(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="A job bundle's folder, to hold against the target.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A job parameter, as with submit."),
+    ] = None,
+    known: KnownPathsOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for each question.")] = 10,
+    target: targets.TargetOption = targets.TargetName.LOCAL,
+    as_json: JsonOption = False,
+) -> int:
+    """Check a target: network, identity, rights, queue, bucket and fleets, and a bundle against them.
+
+    Nothing is changed and nothing is sent. Exit code: 0 when no check failed, 1 otherwise.
+    """
+    # Unlike Path.is_dir, this takes a name that is too long for one that is not there.
+    if bundle is not None and not os.path.isdir(bundle):  # noqa: PTH112
+        raise CommandFailure(
+            f"{bundle} is not a folder; name a job bundle's folder. A scene becomes one by `shotput export`.",
+            ExitCode.DOCUMENT,
+        )
+    values = parse_pairs(parameters, "--parameter")
+    if as_json:
+        findings = _examined(target, bundle, values, known or [], timeout)
+    else:
+        with err.status(f"Examining the {target.value} target…"):
+            findings = _examined(target, bundle, values, known or [], timeout)
+    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    document = {
+        "target": target.value,
+        "bundle": str(bundle) if bundle is not None else None,
+        "summary": {level.value: count for level, count in counts.items()},
+        "findings": [finding.document() for finding in findings],
+    }
+    emit(as_json, document, lambda: out.print(report(target.value, bundle, findings, counts), soft_wrap=False))
+    return ExitCode.FAILED if counts[Level.FAILED] else ExitCode.OK
+
+
+def _examined(
+    target: targets.TargetName, bundle: Path | None, values: dict[str, str], known: list[Path], timeout: float
+) -> list[Finding]:
+    connection: dict[str, Any] | None = None
+    if target is targets.TargetName.LOCAL:
+        try:
+            connection = submission.connect_local().target
+        except FarmError as error:
+            return [failed("target.configuration", *parted(str(error)))]
+        # Files of the local farm never leave this machine.
+        known = [Path("/")]
+    return asyncio.run(diagnosis.examine(connection, bundle, values, known=known, timeout=timeout))
+
+
+def report(target: str, bundle: Path | None, findings: list[Finding], counts: dict[Level, int]) -> Group:
+    """The findings for a person: groups in the order of the road, the eye led to what is to be done."""
+    groups = [(group, _compact(list(members))) for group, members in groupby(findings, key=lambda found: found.group)]
+    width = min(_WIDEST_NAME, max((len(finding.name) for _, members in groups for finding in members), default=0))
+    parts: list[Any] = []
+    for group, members in groups:
+        parts += [Text(_TITLES.get(group, group), style="bold"), _rows(members, width), Text()]
+    return Group(*parts, _verdict(target, bundle, findings, counts))
+
+
+def _compact(findings: list[Finding]) -> list[Finding]:
+    """Rights that are granted are one line: a list of names says it all."""
+    if not findings or findings[0].group != "rights":
+        return findings
+    granted = [finding.name for finding in findings if finding.level is Level.OK]
+    others = [finding for finding in findings if finding.level is not Level.OK]
+    return [Finding("rights.allowed", Level.OK, ", ".join(granted)), *others] if granted else others
+
+
+def _rows(findings: list[Finding], width: int) -> Padding:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(width=width, no_wrap=True, overflow="ellipsis")
+    grid.add_column(overflow="fold")
+    for finding in findings:
+        sign, style = _SIGNS[finding.level]
+        found = Text(finding.found, style="" if finding.level is not Level.OK else "dim")
+        if finding.next:
+            found.append("\n→ ", style=style)
+            found.append(finding.next, style="default not dim")
+        name = Text(finding.name.replace("_", " "), style="bold" if finding.level is Level.FAILED else "")
+        grid.add_row(Text(sign, style=f"bold {style}"), name, found)
+    return Padding(grid, (0, 0, 0, 2), expand=False)
+
+
+def _verdict(target: str, bundle: Path | None, findings: list[Finding], counts: dict[Level, int]) -> Text:
+    words = {Level.OK: "ok", Level.WARNING: "to look at", Level.FAILED: "failed", Level.UNKNOWN: "not known"}
+    text = Text()
+    if counts[Level.FAILED]:
+        text.append("✗ Not ready. ", style="bold red")
+    else:
+        text.append("✓ Ready. ", style="bold green")
+    tally = [(level, counts[level]) for level in Level if counts[level]]
+    for position, (level, count) in enumerate(tally):
+        text.append(" · " if position else "", style="dim")
+        text.append(f"{count} {words[level]}", style=_SIGNS[level][1])
+    for finding in findings:
+        if finding.level is Level.FAILED:
+            text.append(f"\n  ✗ {finding.group}: {finding.name.replace('_', ' ')}", style="red")
+    if not counts[Level.FAILED] and bundle is not None:
+        text.append("\n  Next: ", style="dim")
+        text.append(f"shotput submit {bundle} --target {target}", style="bold")
+    elif bundle is None:
+        text.append("\n  A bundle can be held against it: ", style="dim")
+        text.append(f"shotput doctor BUNDLE --target {target}", style="dim bold")
+    return text
