@@ -410,11 +410,18 @@ impl Bucket {
         body: &Bytes,
     ) -> Result<HttpResponse, Fault> {
         let mut waits = RETRY_WAITS.iter();
+        let mut is_signed_anew = false;
         loop {
             let fault = match self.send_once(method, key, query, headers, body).await {
                 Ok(response) => return Ok(response),
                 Err(fault) => fault,
             };
+            // A process that was held, or a machine that slept, sends what it signed before.
+            if fault.is_about_time() && !is_signed_anew {
+                is_signed_anew = true;
+                *self.keys.lock().await = None;
+                continue;
+            }
             match waits.next() {
                 Some(wait) if fault.is_transient() => tokio::time::sleep(*wait).await,
                 _ => return Err(fault),

@@ -32,6 +32,7 @@ _SOURCES = {
     AwsCredentialsSource.NOT_VALID: "there is no such profile on this machine",
     AwsCredentialsSource.HOST_PROVIDED: "the AWS tools' own: environment, files, single sign-on, roles",
     AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN: "a login of the Deadline Cloud monitor",
+    AwsCredentialsSource.AWS_CONSOLE_LOGIN: "a sign-in to the AWS console",
 }
 
 
@@ -133,4 +134,6 @@ def _next(found: dict[str, Any]) -> str:
         return "Log in: [bold]shotput login[/]"
     if found["credentialsSource"] == AwsCredentialsSource.NOT_VALID:
         return "Choose a profile that is there: [bold]shotput config set defaults.aws_profile_name NAME[/]"
+    if found["credentialsSource"] == AwsCredentialsSource.AWS_CONSOLE_LOGIN:
+        return "Sign in again: [bold]aws login[/]. Does that not help: [bold]shotput doctor --target cloud[/]"
     return "See what is in the way: [bold]shotput doctor --target cloud[/]"

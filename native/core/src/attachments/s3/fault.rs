@@ -39,6 +39,12 @@ impl Fault {
         message.contains("read-only") || (self.status == 507 && message.contains("cannot be written"))
     }
 
+    /// Whether the signature, or the keys it was made with, came too late. The answer to a HEAD cannot say so.
+    pub(super) fn is_about_time(&self) -> bool {
+        let code = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "TokenRefreshRequired"];
+        code.contains(&self.code.as_str()) || (matches!(self.status, 400 | 403) && self.code.is_empty())
+    }
+
     pub(super) fn is_transient(&self) -> bool {
         let code = matches!(self.code.as_str(), "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable");
         (matches!(self.status, 0 | 408 | 429 | 500 | 502 | 503 | 504) || code)
