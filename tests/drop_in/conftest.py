@@ -90,10 +90,11 @@ def official(drop_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
-def imported(python: Path, packages: list[str], *path: Path) -> dict[str, Any]:
+def imported(python: Path, packages: list[str], *path: Path, pretend: str = "") -> dict[str, Any]:
     """How the import of every module of packages ends, and which names they take from the client."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    done = subprocess.run([python, IMPORT_ALL, *packages], capture_output=True, text=True, check=False, env=environment)
+    command = [python, IMPORT_ALL, f"--pretend={pretend}", *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
