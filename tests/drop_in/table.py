@@ -1,6 +1,6 @@
 """The table of symbols that the drop-in has, one row a symbol, and its pages in the documentation.
 
-``python tests/drop_in/table.py`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
+``PYTHONPATH=tests python -m drop_in.table`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from generated_rows import PAGE, replaced
+
 _TABLE = Path(__file__).with_name("symbols.toml")
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
-_BEGIN, _END = "<!-- rows: begin -->\n", "<!-- rows: end -->\n"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ def documentation() -> str:
 
 def page(text: str) -> str:
     """The page with the rows of today."""
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{documentation()}{_END}{after}"
+    return replaced(text, "rows", documentation())
 
 
 if __name__ == "__main__":
