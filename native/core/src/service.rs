@@ -132,13 +132,13 @@ impl Service {
             let cause = err.source().map_or_else(|| err.to_string(), chain);
             return service_error_text(operation, format!("{operation} was not sent: {cause}. Correct the arguments."));
         }
-        if find::<CredentialsError>(err).is_some() {
+        if let Some(fault) = find::<CredentialsError>(err) {
             return service_error_text(
                 operation,
                 format!(
                     "{operation} was not sent, because there are no usable AWS credentials: {}. Log in, or set the \
                      profile (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
-                    chain(err)
+                    fault.source().map_or_else(|| chain(fault), chain)
                 ),
             );
         }

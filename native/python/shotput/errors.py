@@ -49,7 +49,7 @@ class ConfigError(DeadlineOperationError):
 
 
 class UnsupportedProfileTypeForLoginLogout(DeadlineOperationError):
-    """The AWS profile was not made by the Deadline Cloud monitor, which alone logs in and out."""
+    """Nobody logs in to the AWS profile: it is neither one of the Deadline Cloud monitor nor a sign-in to the console."""
 
 
 class ServiceError(DeadlineOperationError):

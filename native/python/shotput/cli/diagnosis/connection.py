@@ -144,6 +144,8 @@ def _credentials(place: dict[str, Any], source: str, target: dict[str, Any] | No
         return ok(check, "the key of the local farm", source)
     if source == AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN:
         return ok(check, f"a login of the Deadline Cloud monitor, profile {profile or '(default)'}", source)
+    if source == AwsCredentialsSource.AWS_CONSOLE_LOGIN:
+        return ok(check, f"a sign-in to the AWS console, profile {profile or '(default)'}", source)
     found = f"the AWS profile {profile}" if profile else "the AWS tools' own order: environment, files, roles"
     return ok(check, found, source)
 
@@ -155,7 +157,7 @@ def _login(farms: Answer, caller: Answer, source: str) -> Finding:
     found, then = farms.explained()
     if farms.is_silence:
         return unknown(check, found, then)
-    if source == AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN:
+    if source in (AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN, AwsCredentialsSource.AWS_CONSOLE_LOGIN):
         return failed(check, f"NEEDS_LOGIN: {found}", "Log in: shotput login", "NEEDS_LOGIN")
     if farms.is_refused and not farms.is_about_keys and caller.error is None:
         # The keys hold; whether the farm itself may be used is asked next.
