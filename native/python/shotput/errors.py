@@ -49,7 +49,7 @@ class ConfigError(DeadlineOperationError):
 
 
 class UnsupportedProfileTypeForLoginLogout(DeadlineOperationError):
-    """Nobody logs in to the AWS profile: it is neither one of the Deadline Cloud monitor nor a sign-in to the console."""
+    """Nobody logs in to the AWS profile: it is none of the Deadline Cloud monitor and no sign-in to the console."""
 
 
 class ServiceError(DeadlineOperationError):
