@@ -28,12 +28,14 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGTSTP"), reason="this sys
 
 
 class Role:
-    """Credentials of the queue's role, one set after another; an old one is not taken any more."""
+    """Credentials of the queue's role, one set after another."""
 
     def __init__(self, service: DeadlineService, store: _native.ObjectStore) -> None:
         self.service, self.store, self.number = service, store, 0
 
     def issue(self, seconds: float) -> None:
+        if self.number:
+            self.let_in(expires_at=time.time())
         self.number += 1
         self.service.credentials = {
             "accessKeyId": f"ASIA{self.number}",
@@ -43,8 +45,8 @@ class Role:
         }
         self.let_in()
 
-    def let_in(self) -> None:
-        self.store.add_credentials(f"ASIA{self.number}", "secret", "token", bucket="studio", prefix="Root")
+    def let_in(self, **rights: float) -> None:
+        self.store.add_credentials(f"ASIA{self.number}", "secret", "token", bucket="studio", prefix="Root", **rights)
 
 
 @pytest.fixture

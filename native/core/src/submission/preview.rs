@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{self, Plan};
-use super::{Submission, Surroundings, known_paths, limits, to_group};
+use super::{Callbacks, Submission, Surroundings, chunks, known_paths, limits, to_group};
 use crate::attachments::grouping::{self, Prepared};
 use crate::bundle::parameters::{self, Parameter};
 use crate::bundle::{AssetReferences, Bundle};
@@ -68,6 +69,8 @@ pub struct Preview {
     pub unknown_folders: Vec<PathBuf>,
     /// Sentences about files that would not be sent.
     pub warnings: Vec<String>,
+    /// Sentences about what the submission would change in the job.
+    pub changes: Vec<String>,
     /// What would stop it.
     pub problems: Vec<Problem>,
 }
@@ -141,7 +144,7 @@ fn planned(preview: &mut Preview, submission: &Submission, bundle: &mut Bundle) 
     };
     let Some(queue_parameters) = preview.note(About::Parameters, definitions)? else { return Ok(known(bundle)) };
     let surroundings = Surroundings { queue: json!({}), storage_profile: None, queue_parameters };
-    let plan = match Plan::make(Cow::Borrowed(submission), bundle.clone(), &surroundings) {
+    let mut plan = match Plan::make(Cow::Borrowed(submission), bundle.clone(), &surroundings) {
         Ok(plan) => plan,
         Err(err) => {
             // What is wrong with parameters is the bundle's fault; numbers and lengths are the service's limits.
@@ -150,6 +153,12 @@ fn planned(preview: &mut Preview, submission: &Submission, bundle: &mut Bundle) 
             return Ok(known(bundle));
         }
     };
+    let said = Mutex::new(Vec::new());
+    let print = |line: &str| said.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(line.to_owned());
+    let fitted = chunks::fit(&mut plan, &Callbacks { on_print: Some(&print), ..Callbacks::default() });
+    preview.note(About::Limits, fitted)?;
+    preview.changes = said.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    preview.template = plan.bundle.template.value;
     preview.parameters = plan.parameters;
     Ok(plan.references)
 }

@@ -66,6 +66,8 @@ async def examine(
     limits = problems.get("limits", [])
     characters = preview["template_characters"]
     examined.findings += [failed("bundle.limits", *parted(text)) for text in limits]
+    then = "Choose the size of its chunks by hand, if that is not wanted."
+    examined.findings += [warning("bundle.tasks", text, then) for text in preview["changes"]]
     if not limits and "bundle" not in problems:
         found = f"template of {characters} characters, {counted(len(preview['parameters']), 'parameter')}"
         examined.findings.append(ok("bundle.limits", f"{found}, {counted(len(preview['roots']), 'asset root')}"))
