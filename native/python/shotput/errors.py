@@ -55,8 +55,8 @@ class UnsupportedProfileTypeForLoginLogout(DeadlineOperationError):
 class ServiceError(DeadlineOperationError):
     """A service answered with an error, or did not answer.
 
-    ``code`` is the modelled error code (``""`` when nothing answered), ``operation`` the operation's name and
-    ``status`` the HTTP status (0 when nothing answered).
+    ``code`` is the modelled error code (``""`` when nothing answered, ``"NoCredentials"`` when there was nothing to
+    sign with), ``operation`` the operation's name and ``status`` the HTTP status (0 when nothing answered).
     """
 
     def __init__(self, message: str, code: str = "", operation: str = "", status: int = 0) -> None:

@@ -112,13 +112,18 @@ def test_a_sign_in_that_ended(service: DeadlineService, config: str) -> None:
     assert _native.check_auth_status(config)["auth_status"] == "NEEDS_LOGIN"
     with pytest.raises(ServiceError) as caught:
         _native.list_farms(config)
-    print(caught.value)
+    assert (caught.value.code, caught.value.status) == ("NoCredentials", 0)
+    assert str(caught.value) == (
+        "ListFarms was not sent, because there are no usable AWS credentials: unexpected credentials error: failed to "
+        f"read `{cache_file()}`: No such file or directory (os error 2). Log in, or set the profile "
+        "(defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)."
+    )
     sign_in(lasts=-1)
     service.fail("POST", "/v1/token", "AccessDeniedException", "no", status=401)
     assert _native.check_auth_status(config)["auth_status"] == "NEEDS_LOGIN"
     with pytest.raises(ServiceError) as caught:
         _native.list_farms(config)
-    print(caught.value)
+    assert ": failed to refresh cached Login token: AccessDeniedException: no. Log in, " in str(caught.value)
     assert service.sent("GET", "/farms") == []
 
 
