@@ -143,7 +143,12 @@ def test_page_tokens(position: tuple[int, ...]) -> None:
     assert page_token(token_for(*position)) == position
 
 
-@pytest.mark.parametrize("token", ["", "p1.", "p1.-3", "p1.é", "7", "p2.7", "p1.1.", "p1.1..2"])
+@pytest.mark.parametrize("token", [None, ""])
+def test_no_token_is_the_beginning(token: str | None) -> None:
+    assert page_token(token) == ()
+
+
+@pytest.mark.parametrize("token", ["p1.", "p1.-3", "p1.é", "7", "p2.7", "p1.1.", "p1.1..2"])
 def test_other_tokens_are_refused(token: str) -> None:
     with pytest.raises(Validation) as caught:
         page_token(token)
