@@ -256,6 +256,7 @@ class DeadlineService:
             f"{queue}/storage-profiles": ("storageProfiles", [self.storage_profile]),
             f"{job}/steps": ("steps", self.steps),
             f"{job}/steps/{STEP}/tasks": ("tasks", self.tasks),
+            f"{job}/steps/{STEP}/dependencies": ("dependencies", []),
             f"{job}/sessions": ("sessions", [{"sessionId": SESSION, "lifecycleStatus": "ENDED", "extraMember": 1}]),
             f"{job}/session-actions": ("sessionActions", []),
         }
