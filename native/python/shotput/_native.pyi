@@ -36,7 +36,6 @@ __all__ = [
     "decode_job_template",
     "download_job_outputs",
     "download_manifests",
-    "download_snapshots",
     "environment_from_template",
     "find_orphans",
     "get_caller_identity",
@@ -816,22 +815,6 @@ def copy_snapshot(
     """Copy the objects of a manifest to ``folder/Data/``, as the object store has them; the statistics.
 
     Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
-    """
-
-def download_snapshots(
-    snapshots: Sequence[tuple[str | PathLike[str], bytes]],
-    *,
-    bucket: str,
-    root_prefix: str,
-    target: Mapping[str, Any] | None = None,
-    conflict_resolution: str = "CREATE_COPY",
-    on_progress: Callable[[dict[str, Any]], object] | None = None,
-) -> dict[str, Any]:
-    """Bring the files of manifests to disk: pairs of a local folder and a manifest, all in one download.
-
-    ``conflict_resolution``, what comes back and what holds for the files are those of :func:`download_job_outputs`.
-
-    Raises ``AttachmentsError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
 def merge_manifests(manifests: Sequence[bytes]) -> bytes:

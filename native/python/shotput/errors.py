@@ -44,7 +44,7 @@ class CreateJobWaiterCanceled(DeadlineOperationCanceled):
         super().__init__(message)
 
 
-class DeadlineOperationTimedOut(DeadlineOperationError):
+class DeadlineOperationTimedOut(DeadlineOperationError, TimeoutError):
     """A limit of time passed."""
 
     def __init__(self, message: str = "Operation timed out") -> None:
