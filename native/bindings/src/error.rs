@@ -10,6 +10,7 @@ mod classes {
     import_exception!(shotput.errors, DeadlineOperationError);
     import_exception!(shotput.errors, DeadlineOperationCanceled);
     import_exception!(shotput.errors, UserInitiatedCancel);
+    import_exception!(shotput.errors, LoginCanceled);
     import_exception!(shotput.errors, CreateJobWaiterCanceled);
     import_exception!(shotput.errors, DeadlineOperationTimedOut);
     import_exception!(shotput.errors, ConfigError);
@@ -48,6 +49,7 @@ impl From<CoreError> for Error {
             CoreError::Operation(_) => classes::DeadlineOperationError::new_err(text),
             CoreError::Canceled(_) => classes::DeadlineOperationCanceled::new_err(text),
             CoreError::UserCanceled(_) => classes::UserInitiatedCancel::new_err(text),
+            CoreError::LoginCanceled(_) => classes::LoginCanceled::new_err(text),
             CoreError::WaiterCanceled(_) => classes::CreateJobWaiterCanceled::new_err(text),
             CoreError::TimedOut(_) => classes::DeadlineOperationTimedOut::new_err(text),
             CoreError::Config(_) => classes::ConfigError::new_err(text),

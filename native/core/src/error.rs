@@ -29,6 +29,9 @@ pub enum CoreError {
     /// A person declined.
     #[error("{0}")]
     UserCanceled(String),
+    /// A person gave a login up.
+    #[error("{0}")]
+    LoginCanceled(String),
     /// The wait for a created job was ended by the caller.
     #[error("{0}")]
     WaiterCanceled(String),
@@ -95,6 +98,7 @@ impl CoreError {
             Self::Operation(_) => "DeadlineOperationError",
             Self::Canceled(_) => "DeadlineOperationCanceled",
             Self::UserCanceled(_) => "UserInitiatedCancel",
+            Self::LoginCanceled(_) => "LoginCanceled",
             Self::WaiterCanceled(_) => "CreateJobWaiterCanceled",
             Self::TimedOut(_) => "DeadlineOperationTimedOut",
             Self::Config(_) => "ConfigError",

@@ -123,7 +123,7 @@ impl Login {
     /// program runs; `is_canceled` is asked between two looks. A monitor goes on when the login is done.
     ///
     /// # Errors
-    /// `Canceled`; `Operation` when the program cannot be started, or fails.
+    /// `LoginCanceled`; `Operation` when the program cannot be started, or fails.
     pub fn log_in(
         &self,
         on_pending: &dyn Fn(),
@@ -147,7 +147,7 @@ impl Login {
                 running.kill();
                 Err(match err {
                     CoreError::Canceled(_) => {
-                        CoreError::Canceled(format!("The login to the profile {:?} was canceled.", self.profile))
+                        CoreError::LoginCanceled(format!("The login to the profile {:?} was canceled.", self.profile))
                     }
                     err => err,
                 })

@@ -175,7 +175,7 @@ def login(
     that setting has a value; elsewhere it runs ``aws login --profile NAME`` to its end.
     ``on_pending_authorization(credentials_source=AwsCredentialsSource)`` is called once, when the program runs.
     ``on_cancellation_check()`` is asked every half second; a true answer ends the program and raises
-    ``DeadlineOperationCanceled``. What a callback raises comes out of the call. Without a cancellation, the call waits
+    ``LoginCanceled``. What a callback raises comes out of the call. Without a cancellation, the call waits
     until the login is done or the program fails.
 
     Raises ``UnsupportedProfileTypeForLoginLogout`` for a profile of another kind, ``ConfigError`` for one of the

@@ -30,6 +30,13 @@ class UserInitiatedCancel(DeadlineOperationCanceled):
         super().__init__(message)
 
 
+class LoginCanceled(DeadlineOperationCanceled):
+    """A person gave a login up."""
+
+    def __init__(self, message: str = "Login canceled.") -> None:
+        super().__init__(message)
+
+
 class CreateJobWaiterCanceled(DeadlineOperationCanceled):
     """The wait for a created job was ended; the job itself goes on."""
 
@@ -153,6 +160,7 @@ __all__ = [
     "DeadlineOperationTimedOut",
     "FarmError",
     "ImageError",
+    "LoginCanceled",
     "MissingInputsError",
     "ObjectStoreError",
     "ProfileError",

@@ -17,6 +17,7 @@ from shotput.errors import (
     ConfigError,
     DeadlineOperationCanceled,
     DeadlineOperationError,
+    LoginCanceled,
     UnsupportedProfileTypeForLoginLogout,
 )
 
@@ -86,9 +87,10 @@ def test_the_default_profile(name: str, service: DeadlineService, install: Any, 
 def test_a_login_that_is_canceled(service: DeadlineService, install: Any) -> None:
     monitor = install()
     refuse_logins(service)
-    with pytest.raises(DeadlineOperationCanceled) as caught:
+    with pytest.raises(LoginCanceled) as caught:
         _native.login(str(monitor.config_path), None, lambda: len(monitor.calls()) == 1)
     assert str(caught.value) == 'The login to the profile "studio" was canceled.'
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), LoginCanceled)
     assert not monitor.is_running()
 
 

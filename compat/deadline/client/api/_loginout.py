@@ -6,15 +6,12 @@ from configparser import ConfigParser
 from typing import Any, Callable
 
 from shotput import _native
-from shotput.errors import DeadlineOperationCanceled, UnsupportedProfileTypeForLoginLogout
+from shotput.errors import LoginCanceled, UnsupportedProfileTypeForLoginLogout
 
 from ..config import config_file
 from ._session import AwsCredentialsSource, invalidate_boto3_session_cache
 
 __all__ = ["LoginCanceled", "UnsupportedProfileTypeForLoginLogout", "login", "logout"]
-
-# What `login` raises when a person gives up.
-LoginCanceled = DeadlineOperationCanceled
 
 
 def login(

@@ -64,7 +64,8 @@ def doctor(
 ) -> int:
     """Check a target: network, identity, rights, queue, bucket and fleets, and a bundle against them.
 
-    Nothing is changed and nothing is sent. Exit code: 0 when no check failed, 1 otherwise.
+    Nothing is changed and nothing is sent; a local farm that is stopped is started, as a submission starts it. Exit
+    code: 0 when no check failed, 1 otherwise.
     """
     # Unlike Path.is_dir, this takes a name that is too long for one that is not there.
     if bundle is not None and not os.path.isdir(bundle):  # noqa: PTH112
@@ -154,10 +155,12 @@ def _verdict(target: str, bundle: Path | None, findings: list[Finding], counts: 
     for finding in findings:
         if finding.level is Level.FAILED:
             text.append(f"\n  ✗ {finding.group}: {finding.name.replace('_', ' ')}", style="red")
-    if not counts[Level.FAILED] and bundle is not None:
+    if counts[Level.FAILED]:
+        return text
+    if bundle is not None:
         text.append("\n  Next: ", style="dim")
         text.append(f"shotput submit {bundle} --target {target}", style="bold")
-    elif bundle is None:
+    else:
         text.append("\n  A bundle can be held against it: ", style="dim")
         text.append(f"shotput doctor BUNDLE --target {target}", style="dim bold")
     return text

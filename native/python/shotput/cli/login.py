@@ -141,6 +141,4 @@ def _next(found: dict[str, Any]) -> str:
         return "Log in: [bold]shotput login[/]"
     if found["credentialsSource"] == AwsCredentialsSource.NOT_VALID:
         return "Choose a profile that is there: [bold]shotput config set defaults.aws_profile_name NAME[/]"
-    if found["credentialsSource"] == AwsCredentialsSource.AWS_CONSOLE_LOGIN:
-        return "Sign in again: [bold]aws login[/]. Does that not help: [bold]shotput doctor --target cloud[/]"
     return "See what is in the way: [bold]shotput doctor --target cloud[/]"

@@ -154,7 +154,7 @@ def test_login_row_by_row(service: DeadlineService, monitor: Monitor) -> None:
     assert monitor.calls()[0]["arguments"] == ["login", "--profile", "studio"]
     # A true answer cancels, by the class that callers catch.
     service.fail("GET", "/farms", "AccessDeniedException", "no", status=403)
-    with pytest.raises(errors.DeadlineOperationCanceled):
+    with pytest.raises(errors.LoginCanceled):
         _native.login(path, on_cancellation_check=lambda: 1)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fakes.deadline_service import FARM, QUEUE, DeadlineService
+from job_bundles import Bundle
 from shotput import _native, errors
 
 # Name and arguments by position; arguments after them are ours, by keyword only.
@@ -69,6 +70,7 @@ def test_the_exception_is_the_base_of_all() -> None:
         ("DeadlineOperationTimedOut", "DeadlineOperationError"),
         ("CreateJobWaiterCanceled", "DeadlineOperationCanceled"),
         ("UserInitiatedCancel", "DeadlineOperationCanceled"),
+        ("LoginCanceled", "DeadlineOperationCanceled"),
         ("UnsupportedProfileTypeForLoginLogout", "DeadlineOperationError"),
     ],
 )
@@ -172,3 +174,22 @@ def test_reading_never_writes(service: DeadlineService, configured: Path, tmp_pa
     _native.check_auth_status(str(missing))
     _native.list_farms(str(missing))
     assert not missing.parent.exists()
+
+
+def test_what_the_rewrite_itself_is_tested_for(service: DeadlineService, configured: Path, bundle: Bundle) -> None:
+    """Section 10: the tests that are known of the original."""
+    assert _native.get_credentials_source() == "HOST_PROVIDED"
+    assert _native.check_auth_status()["api_available"] is True
+    assert _native.check_api_available() is True
+    for call in (_native.login, _native.logout):
+        with pytest.raises(_native.DeadlineOperationError):
+            call()
+    assert _native.get_farm(_native.list_farms()["farms"][0]["farmId"])["displayName"] == "Test Farm"
+    assert _native.get_queue(FARM, _native.list_queues(FARM)["queues"][0]["queueId"])["displayName"] == "Test Queue"
+    assert len(_native.list_storage_profiles_for_queue(FARM, QUEUE)["storageProfiles"]) == 1
+    assert _native.get_queue_parameter_definitions(FARM, QUEUE) == []
+    with pytest.raises(_native.DeadlineOperationError, match="job_bundle_dir"):
+        _native.create_job_from_job_bundle({"job_parameters": []})
+    bundle.write("template.yaml", "name: A Job\nsteps: []\n")
+    with pytest.raises(_native.DeadlineOperationError, match="specificationVersion"):
+        _native.create_job_from_job_bundle({"job_bundle_dir": str(bundle.folder)})

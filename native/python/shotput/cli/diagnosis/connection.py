@@ -160,10 +160,9 @@ def _login(farms: Answer, caller: Answer, source: str) -> Finding:
     found, then = farms.explained()
     if farms.is_silence:
         return unknown(check, found, then)
-    if source in (AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN, AwsCredentialsSource.AWS_CONSOLE_LOGIN):
+    is_over = source == AwsCredentialsSource.AWS_CONSOLE_LOGIN and caller.error is not None
+    if is_over or source == AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN:
         return failed(check, f"NEEDS_LOGIN: {found}", "Log in: shotput login", "NEEDS_LOGIN")
-    if source == AwsCredentialsSource.AWS_CONSOLE_LOGIN and caller.error is not None:
-        return failed(check, f"CONFIGURATION_ERROR: {found}", "Sign in again: aws login", "CONFIGURATION_ERROR")
     if farms.is_refused and not farms.is_about_keys and caller.error is None:
         # The keys hold; whether the farm itself may be used is asked next.
         return ok(check, "the keys are taken; ListFarms is not allowed", "AUTHENTICATED")
