@@ -84,11 +84,13 @@ def _matches(root: Path, patterns: Iterable[str]) -> set[str]:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a manifest file. Raises ``AttachmentsError``; what is in it is checked by whoever uses it."""
+    """The bytes of a manifest file. Raises ``AttachmentsError`` for a file that cannot be read or is no manifest."""
     try:
-        return path.read_bytes()
+        manifest = path.read_bytes()
     except OSError as error:
         raise AttachmentsError(f"The manifest {path} cannot be read: {error.strerror}. Check its path.") from error
+    entries(manifest, str(path))
+    return manifest
 
 
 def snapshot(
@@ -140,13 +142,13 @@ def _is_same(found: os.stat_result, entry: Mapping[str, Any]) -> bool:
     return bool(found.st_size == entry["size"] and abs(found.st_mtime_ns // 1000 - entry["mtime"]) <= 1)
 
 
-def entries(manifest: bytes) -> dict[str, dict[str, Any]]:
-    """The files of a manifest by their path. Raises ``AttachmentsError`` for text that is no manifest."""
+def entries(manifest: bytes, name: str = "") -> dict[str, dict[str, Any]]:
+    """The files of a manifest by their path. Raises ``AttachmentsError``, with its name, for what is no manifest."""
     try:
         return {item["path"]: item for item in json.loads(manifest)["paths"]}
     except (ValueError, KeyError, TypeError) as error:
         raise AttachmentsError(
-            f"The manifest cannot be read: {error}. Make it anew with `shotput manifest snapshot`."
+            f"The manifest {name or 'given'} cannot be read: {error}. Make it anew with `shotput manifest snapshot`."
         ) from error
 
 
