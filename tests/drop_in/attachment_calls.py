@@ -12,14 +12,21 @@ from deadline.client.exceptions import DeadlineOperationCanceled, DeadlineOperat
 from deadline.job_attachments import exceptions, models
 from deadline.job_attachments.asset_manifests import (
     BaseAssetManifest,
+    BaseManifestModel,
     BaseManifestPath,
     HashAlgorithm,
+    ManifestModelRegistry,
     ManifestVersion,
     hash_data,
     hash_file,
 )
-from deadline.job_attachments.asset_manifests.decode import decode_manifest
-from deadline.job_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
+from deadline.job_attachments.asset_manifests.decode import decode_manifest, validate_manifest
+from deadline.job_attachments.asset_manifests.v2023_03_03 import (
+    AssetManifest,
+    ManifestModel,
+    ManifestPath,
+    asset_manifest,
+)
 from deadline.job_attachments.exceptions import (
     AssetSyncCancelledError,
     AssetSyncError,
@@ -190,6 +197,12 @@ def records(workstation: Workstation) -> None:
 def hashes(workstation: Workstation) -> None:
     assert hash_data(b"", HashAlgorithm.XXH128) == EMPTY_HASH
     assert hash_file(str(workstation.file("empty", "")), HashAlgorithm.XXH128) == EMPTY_HASH
+    link = workstation.folder / "links" / "away"
+    link.parent.mkdir()
+    link.symlink_to(workstation.folder / "empty")
+    assert hash_file(str(link), HashAlgorithm.XXH128) == EMPTY_HASH
+    with pytest.raises(FileNotFoundError):
+        hash_file(str(workstation.folder / "missing"), HashAlgorithm.XXH128)
     rule = models.PathMappingRule("posix", "/projects", "/mnt")
     assert rule.get_hashed_source_path(HashAlgorithm.XXH128) == hash_data(b"/projects", HashAlgorithm.XXH128)
     with pytest.raises(exceptions.UnsupportedHashingAlgorithmError) as error:
@@ -199,8 +212,10 @@ def hashes(workstation: Workstation) -> None:
 
 @calls(MODELS, "AssetRootManifest", "ManifestPathGroup")
 @calls(MANIFESTS, "BaseAssetManifest", "BaseManifestPath", "ManifestVersion")
-@calls(f"{MANIFESTS}.decode", "decode_manifest")
-@calls(f"{MANIFESTS}.v2023_03_03", "AssetManifest", "ManifestPath")
+@calls(MANIFESTS, "BaseManifestModel", "ManifestModelRegistry")
+@calls(f"{MANIFESTS}.decode", "decode_manifest", "validate_manifest")
+@calls(f"{MANIFESTS}.v2023_03_03", "AssetManifest", "ManifestModel", "ManifestPath")
+@calls(f"{MANIFESTS}.v2023_03_03.asset_manifest", "AssetManifest", "ManifestModel", "ManifestPath")
 def manifests(workstation: Workstation) -> None:
     names = ("z", "ä", "\ue000", "🎬")
     paths: list[BaseManifestPath] = [ManifestPath(path=name, hash="abc", size=1, mtime=2) for name in names]
@@ -230,6 +245,16 @@ def manifests(workstation: Workstation) -> None:
         with pytest.raises(ManifestDecodeValidationError) as error:
             decode_manifest(json.dumps({**json.loads(text), **change}))
         assert str(error.value) == said
+        assert validate_manifest({**json.loads(text), **change}, ManifestVersion.v2023_03_03) == (False, said)
+    assert validate_manifest(json.loads(text), ManifestVersion.v2023_03_03) == (True, None)
+    assert validate_manifest(json.loads(text), ManifestVersion.UNDEFINED)[0] is False
+    model = ManifestModelRegistry.get_manifest_model(version=ManifestVersion.v2023_03_03)
+    assert issubclass(model, BaseManifestModel)
+    assert (model, model.AssetManifest, model.Path) == (ManifestModel, AssetManifest, ManifestPath)
+    assert asset_manifest.AssetManifest is AssetManifest
+    with pytest.raises(RuntimeError) as unknown:
+        ManifestModelRegistry.get_manifest_model(version=ManifestVersion.UNDEFINED)
+    assert str(unknown.value).endswith("only 2023-03-03 is known.")
 
 
 @calls("deadline.job_attachments.progress_tracker", "ProgressReportMetadata", "ProgressStatus")

@@ -13,12 +13,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from deadline.client import api
 from deadline.client import version as client_version
-from deadline.client.api import _queue_parameters
-from deadline.client.config import set_setting
+from deadline.client.api import _loginout, _queue_parameters
+from deadline.client.config import config_file, set_setting
 from deadline.client.exceptions import DeadlineOperationError
 from deadline.job_attachments import version as attachments_version
+from deadline.job_attachments._aws.aws_clients import get_s3_client
 from deadline.job_attachments.models import (
     FileSystemLocationType,
     StorageProfile,
@@ -27,6 +29,7 @@ from deadline.job_attachments.models import (
 from deadline.job_attachments.progress_tracker import SummaryStatistics
 from drop_in.calls import calls
 from drop_in.conftest import PARAMETER, Workstation
+from fakes.console_sign_in import PROFILE, AwsCommand
 
 API = "deadline.client.api"
 USER = "00000000-1111-2222-3333-444444444444"
@@ -79,6 +82,13 @@ def sessions(workstation: Workstation) -> None:
     assert session is api.get_boto3_session()
     assert session is not api.get_boto3_session(force_refresh=True)
     assert api.get_boto3_session(region="eu-west-1").region_name == "eu-west-1"
+    # An endpoint of one region does not stand for another.
+    os.environ["AWS_ENDPOINT_URL_DEADLINE"] = "https://deadline.us-west-2.example.com"
+    for region, host in (("eu-west-1", "eu-west-1"), (None, "us-west-2")):
+        there = api.get_boto3_client("deadline", region=region)
+        assert there.meta.endpoint_url == f"https://deadline.{host}.example.com"
+    os.environ["AWS_ENDPOINT_URL_DEADLINE"] = workstation.farm.state["endpoint_url"]
+    api.get_boto3_session(force_refresh=True)
     client = api.get_boto3_client("deadline")
     assert client.get_farm(farmId=workstation.farm_id)["farmId"] == workstation.farm_id
     assert client is api.get_boto3_client("deadline")
@@ -99,6 +109,15 @@ def queue_session(workstation: Workstation) -> None:
     client, s3 = api.precache_clients()
     assert client is deadline
     assert s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["Name"] == bucket
+    # What transfers with the session use is warm then.
+    assert s3 is get_s3_client(session, s3_max_pool_connections=50)
+    # A farm is asked in its own region, whichever farm is the configured one.
+    memory = config_file.read_config()
+    set_setting("defaults.farm_id", "farm-far", memory)
+    set_setting("defaults.farm_region", "eu-west-1", memory)
+    set_setting("defaults.farm_id", workstation.farm_id, memory)
+    places = [api.get_queue_user_boto3_session(deadline, memory, farm).region_name for farm in ("farm-far", None)]
+    assert places == ["eu-west-1", session.region_name]
     refused = api.get_queue_user_boto3_session(deadline, queue_id="queue-" + "0" * 32, queue_display_name="Gone")
     with pytest.raises(DeadlineOperationError) as error:
         refused.client("s3").list_objects_v2(Bucket=bucket)
@@ -252,6 +271,30 @@ def login(workstation: Workstation) -> None:
     assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
 
 
+@calls("deadline.client.api._loginout", "LoginCanceled")
+def login_to_the_console(workstation: Workstation) -> None:
+    role = api.assume_queue_role_for_user(farmId=workstation.farm_id, queueId=workstation.queue_id)["credentials"]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del os.environ[name]
+    keys = {"accessKeyId": role["accessKeyId"], "secretAccessKey": role["secretAccessKey"]}
+    os.environ["PATH"] = f"{workstation.folder / 'programs'}{os.pathsep}{os.environ['PATH']}"
+    workstation.file("home/.aws/config", f"[profile studio]\n{PROFILE}")
+    set_setting("defaults.aws_profile_name", "studio")
+    assert api.get_credentials_source() is api.AwsCredentialsSource.AWS_CONSOLE_LOGIN
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
+    programs = workstation.folder / "programs"
+    AwsCommand.install(programs, ends_with=None)
+    with pytest.raises(_loginout.LoginCanceled):
+        api.login(None, lambda: True)
+    AwsCommand.install(programs, sessionToken=role["sessionToken"], **keys)
+    told: list[dict[str, Any]] = []
+    assert api.login(lambda **keywords: told.append(keywords), lambda: False) == "AWS Console sign-in profile: studio"
+    assert told == [{"credentials_source": api.AwsCredentialsSource.AWS_CONSOLE_LOGIN}]
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.AUTHENTICATED
+    assert api.logout() == "Successfully logged out of AWS Console sign-in profile: studio"
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
+
+
 @calls(API, "TelemetryClient", "get_telemetry_client", "get_deadline_cloud_library_telemetry_client")
 def telemetry(workstation: Workstation) -> None:
     client = api.TelemetryClient("deadline-cloud-for-maya", "1.2.3.post4")
@@ -271,7 +314,12 @@ def telemetry(workstation: Workstation) -> None:
     assert client is api.get_telemetry_client("deadline-cloud-library", client_version)
     assert (client.telemetry_opted_out, client.is_initialized) == (False, True)
     client.update_common_details({"maya-version": "2026"})
+    client.telemetry_opted_out = True
+    client.record_event("com.amazon.rum.deadline.submitter.window", {})
+    client.telemetry_opted_out = False
     client.record_event(event_type="com.amazon.rum.deadline.adaptor.runtime.start", event_details={}, from_gui=True)
+    client.record_event("com.amazon.rum.deadline.mcp.tool", {"usage_mode": "MCP"})
+    client.record_event("com.amazon.rum.deadline.nothing", None)  # type: ignore[arg-type]  # never raises
     client.record_error({"exit_code": 1, "exception_scope": "on_run"}, str(RuntimeError))
     client.record_error(event_details={}, exception_type="ValueError", from_gui=True)
     client.record_error_with_trace(ValueError("secret"), "on_start")
@@ -282,6 +330,7 @@ def telemetry(workstation: Workstation) -> None:
     types = [event["type"].removeprefix("com.amazon.rum.deadline.") for event in received]
     assert types == [
         "adaptor.runtime.start",
+        "mcp.tool",
         "error",
         "error",
         "error",
@@ -291,6 +340,7 @@ def telemetry(workstation: Workstation) -> None:
     ]
     details = [json.loads(event["details"]) for event in received]
     assert all(one["maya-version"] == "2026" for one in details)
+    assert [one["usage_mode"] for one in details[:4]] == ["GUI", "MCP", "CLI", "GUI"]
     assert "secret" not in json.dumps(details)
 
 
@@ -339,6 +389,19 @@ def decorators(workstation: Workstation) -> None:
         ("m", {"one": 1, "other": 0, "from_gui": False}),
         ("n", {"other": 2, "from_gui": False}),
     ]
+
+    # The library's own calls are watched so. Nobody answers this one.
+    del os.environ["DEADLINE_CLOUD_TELEMETRY_OPT_OUT"]
+    received = _collect()
+    api.get_deadline_cloud_library_telemetry_client().set_opt_out()
+    with pytest.raises(ClientError):
+        api.list_queues(farmId=workstation.farm_id)
+    api.get_deadline_cloud_library_telemetry_client().close()
+    (event,) = received
+    details = json.loads(event["details"])
+    assert (event["type"], details["function_call"]) == ("com.amazon.rum.deadline.latency", "list_queues")
+    assert (details["is_success"], details["exception_type"], details["usage_mode"]) == (False, "ClientError", "CLI")
+    assert details["latency"] > 0
 
 
 @calls(API, "safe_check_for_updates", "UpdateCheckResult", "UpdateCheckStatus")

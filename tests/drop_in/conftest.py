@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,18 +72,29 @@ def _site(python: Path, folder: Path, *distributions: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def newest() -> Path:
+    """The Python of an environment with the newest official package: the names and signatures that count."""
+    done = subprocess.run([ROOT / "tools" / "peers", sys.executable], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ROOT / ".bench" / "peers" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
 def official(drop_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the newest official package, submitters and worker agent."""
+    """The Python of an environment with the newest submitters and worker agent, and the newest official package that
+    suits them all.
+    """
     folder = tmp_path_factory.mktemp("official") / "venv"
     uv("venv", "--python", drop_in, folder)
     uv("pip", "install", "--python", folder / "bin/python", "deadline", *SUBMITTERS, AGENT)
     return folder / "bin" / "python"
 
 
-def imported(python: Path, packages: list[str], *path: Path) -> dict[str, Any]:
+def imported(python: Path, packages: list[str], *path: Path, pretend: str = "") -> dict[str, Any]:
     """How the import of every module of packages ends, and which names they take from the client."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    done = subprocess.run([python, IMPORT_ALL, *packages], capture_output=True, text=True, check=False, env=environment)
+    command = [python, IMPORT_ALL, f"--pretend={pretend}", *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

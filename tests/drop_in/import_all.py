@@ -1,13 +1,52 @@
-"""Imports every module of packages, and says how each import ends, as JSON. Usage: import_all.py PACKAGE ..."""
+"""Imports every module of packages, and says how each import ends, as JSON.
+
+Usage: import_all.py [--pretend NAME,NAME] PACKAGE ... Pretended modules have every name: they stand for what a host
+brings, so that what is imported behind it is imported too.
+"""
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
+import importlib.abc
 import importlib.util
 import json
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+from unittest.mock import MagicMock
+
+
+class Pretended(ModuleType):
+    """A module that has every name."""
+
+    __path__: ClassVar[list[str]] = []
+
+    def __getattr__(self, name: str) -> MagicMock:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = MagicMock(name=name)
+        setattr(self, name, found)
+        return found
+
+
+class Pretender(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds modules of some names, whatever is below them."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self, is_package=True) if fullname.split(".")[0] in self.names else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return Pretended(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
 
 
 def modules(package: str) -> list[tuple[str, Path]]:
@@ -45,7 +84,12 @@ def names(path: Path) -> list[str]:
 
 
 def main() -> None:
-    found = [one for package in sys.argv[1:] for one in modules(package)]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pretend", default="")
+    parser.add_argument("packages", nargs="+")
+    given = parser.parse_args()
+    sys.meta_path.insert(0, Pretender(given.pretend.split(",")))
+    found = [one for package in given.packages for one in modules(package)]
     json.dump(
         {
             "endings": {module: ending(module) for module, _ in found},

@@ -1,6 +1,8 @@
-"""Runs inside Blender: the official Blender submitter makes a bundle of the open scene, and may submit it.
+"""Runs inside Blender: the official Blender submitter makes bundles of the open scene, and may submit them.
 
-Arguments after ``--``: JSON with ``sites`` (folders to import from), ``bundle`` and ``submit``.
+Arguments after ``--``: JSON with ``sites`` (folders to import from), ``bundles`` (a folder), ``submit`` and
+``variants`` (name to ``{"settings", "host_requirements"}``: a bundle of that name, with those settings other than the
+scene's). The scene gets a second view layer and a second camera.
 """
 
 import json
@@ -31,21 +33,33 @@ from deadline.client import api  # noqa: E402
 from deadline.client.job_bundle import deadline_yaml_dump  # noqa: E402
 from deadline_cloud_blender_submitter.submitter import BlenderSubmitter  # noqa: E402
 
-context = BlenderSubmitter().get_submission_context()
-documents = {
-    "template": context.job_template,
-    "parameter_values": {"parameterValues": context.parameter_values},
-    "asset_references": context.asset_references.to_dict(),
-}
-for document, content in documents.items():
-    with Path(values["bundle"], f"{document}.yaml").open("w", encoding="utf-8") as stream:
-        deadline_yaml_dump(content, stream, indent=1)
-job_id = None
-if values["submit"]:
-    job_id = api.create_job_from_job_bundle(
-        values["bundle"],
-        submitter_name="Blender",
-        known_asset_paths=context.asset_references.input_filenames,
-        from_gui=False,
-    )
-Path(values["bundle"], "answer.json").write_text(json.dumps({"job_id": job_id, "api": api.__file__}))
+bpy.context.scene.view_layers.new("Second")
+second = bpy.data.objects.new("Second", bpy.data.cameras.new("Second"))
+bpy.context.scene.collection.objects.link(second)
+
+jobs = {}
+for variant, asked in values["variants"].items():
+    submitter = BlenderSubmitter()
+    settings = submitter.get_settings()
+    for setting, value in asked.get("settings", {}).items():
+        assert hasattr(settings, setting), setting
+        setattr(settings, setting, value)
+    context = submitter.get_submission_context(settings, host_requirements=asked.get("host_requirements"))
+    documents = {
+        "template": context.job_template,
+        "parameter_values": {"parameterValues": context.parameter_values},
+        "asset_references": context.asset_references.to_dict(),
+    }
+    bundle = Path(values["bundles"], variant)
+    bundle.mkdir()
+    for document, content in documents.items():
+        with Path(bundle, f"{document}.yaml").open("w", encoding="utf-8") as stream:
+            deadline_yaml_dump(content, stream, indent=1)
+    if values["submit"]:
+        jobs[variant] = api.create_job_from_job_bundle(
+            str(bundle),
+            submitter_name="Blender",
+            known_asset_paths=[*context.asset_references.input_filenames, *context.asset_references.output_directories],
+            from_gui=False,
+        )
+Path(values["bundles"], "answer.json").write_text(json.dumps({"jobs": jobs, "api": api.__file__}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from configparser import ConfigParser
 from datetime import datetime
 from io import StringIO
@@ -13,6 +14,7 @@ from typing import Any
 import deadline.client.exceptions
 import pytest
 import shotput.errors
+from botocore.exceptions import ClientError
 from deadline.client import api, config, job_bundle
 from deadline.client.config import config_file, get_setting, set_setting
 from deadline.client.dataclasses import SubmitterInfo
@@ -76,9 +78,23 @@ def submission(workstation: Workstation) -> None:
     # Another queue of a configuration in memory: nothing of it is remembered.
     memory = config_file.read_config()
     set_setting("defaults.queue_id", "queue-" + "0" * 32, memory)
-    with pytest.raises(DeadlineOperationError, match=r"^ResourceNotFoundException: "):
+    with pytest.raises(DeadlineOperationError, match=r"^ResourceNotFoundException: ") as refused:
         api.create_job_from_job_bundle(bundle, config=memory, **keywords)
     assert get_setting("defaults.job_id") == job_id
+
+    assert api.session_context["submitter-name"] == "Custom"
+
+    # It is what boto3 raises, too, and survives the way between processes.
+    for error in (refused.value, pickle.loads(pickle.dumps(refused.value))):
+        assert isinstance(error, ClientError)
+        assert isinstance(error, shotput.errors.ServiceError)
+        assert (error.operation_name, error.response["Error"]["Code"], error.code) == (
+            "GetQueue",
+            "ResourceNotFoundException",
+            "ResourceNotFoundException",
+        )
+        assert str(error) == f"{error.code}: {error.response['Error']['Message']}"
+        assert (error.status, error.response["ResponseMetadata"]["HTTPStatusCode"]) == (404, 404)
 
     # What people and callbacks decide.
     texture.write_text("another")
@@ -92,6 +108,10 @@ def submission(workstation: Workstation) -> None:
         )
     with pytest.raises(CreateJobWaiterCanceled):
         api.create_job_from_job_bundle(bundle, create_job_result_callback=lambda: False, **keywords)
+    # The job is there, whoever waits for it.
+    assert get_setting("defaults.job_id") != job_id
+    job_id = get_setting("defaults.job_id")
+    assert workstation.farm.job(job_id)["name"] == "Shot"
     with pytest.raises(ZeroDivisionError):
         api.create_job_from_job_bundle(bundle, **{**keywords, "hashing_progress_callback": lambda _: 1 / 0})
 
@@ -122,6 +142,7 @@ def waiting(workstation: Workstation) -> None:
     with pytest.raises(CreateJobWaiterCanceled) as canceled:
         api.wait_for_create_job_to_complete(*place, lambda: False)
     assert str(canceled.value) == "Operation canceled while waiting for CreateJob to finish"
+    assert issubclass(DeadlineOperationTimedOut, TimeoutError)
 
 
 @calls(

@@ -1,4 +1,4 @@
-"""The table of symbols that the drop-in has, one row a symbol, and its pages in the documentation.
+"""The tables of what the drop-in has, one row a symbol, and their pages in the documentation.
 
 ``PYTHONPATH=tests python -m drop_in.table`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
 """
@@ -9,10 +9,12 @@ import tomllib
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from generated_rows import PAGE, replaced
 
 _TABLE = Path(__file__).with_name("symbols.toml")
+_CONTRACT = Path(__file__).parents[1] / "unit" / "native" / "contract" / "contract.toml"
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,31 @@ def rows() -> list[Row]:
     ]
 
 
-def documentation() -> str:
-    """The rows as the page has them."""
+def _table(what: str, lines: list[tuple[str, str, str]]) -> str:
+    return f"| {what} | | |\n|---|---|---|\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
+
+
+def _symbols() -> str:
+    """The rows of the package."""
     parts = []
     for module, listed in groupby(rows(), lambda row: row.module):
-        lines = "".join(f"| `{row.name}` | {row.verdict} | {row.note} |\n" for row in listed)
-        parts.append(f"## `{module}`\n\n| symbol | | |\n|---|---|---|\n{lines}\n")
+        lines = [(f"`{row.name}`", row.verdict, row.note) for row in listed]
+        parts.append(f"## `{module}`\n\n{_table('symbol', lines)}")
     return "".join(parts)
+
+
+def _contract() -> str:
+    """The rows of the native contract."""
+    table: dict[str, Any] = tomllib.loads(_CONTRACT.read_text("utf-8"))
+    names = {**table["functions"], **table["classes"]}
+    named = [(f"`{name}`", row["verdict"], row.get("note", "")) for name, row in names.items()]
+    decided = [(row["question"], row["verdict"], row["note"]) for row in table["decisions"]]
+    return _table("name", named) + _table("what the contract leaves open", decided)
 
 
 def page(text: str) -> str:
     """The page with the rows of today."""
-    return replaced(text, "rows", documentation())
+    return replaced(replaced(text, "contract", _contract()), "rows", _symbols())
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def _described(python: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def described(drop_in: Path, official: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    return _described(drop_in), _described(official)
+def described(drop_in: Path, newest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _described(drop_in), _described(newest)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.symbol)

@@ -114,6 +114,8 @@ def tracker(workstation: Workstation) -> None:
     many = ProgressTracker(ProgressStatus.PREPARING_IN_PROGRESS, 0, 0, lambda _: False)
     many.set_total_files(100, 100)
     many.increase_processed(49, 49)
+    assert (many.report_progress(), many.continue_reporting) == (True, True)
+    many.increase_processed(1, 1)
     assert (many.report_progress(), many.continue_reporting) == (False, False)
 
 
@@ -287,20 +289,28 @@ def small_rules(workstation: Workstation) -> None:
 
 
 @calls("deadline.job_attachments._aws.aws_clients", "get_account_id", "get_boto3_session", "get_s3_client")
+@calls("deadline.job_attachments._aws.aws_clients", "get_botocore_session")
 @calls("deadline.job_attachments._aws.aws_clients", "get_deadline_client", "get_s3_transfer_manager")
 @calls("deadline.job_attachments._aws.deadline", "get_queue", "get_job")
 def clients(workstation: Workstation) -> None:
     assert aws_clients.get_account_id() == "000000000000"
     session = aws_clients.get_boto3_session()
-    assert aws_clients.get_boto3_session(session._session).region_name == session.region_name
+    assert session is aws_clients.get_boto3_session()
+    core = aws_clients.get_botocore_session()
+    assert aws_clients.get_boto3_session(core) is aws_clients.get_boto3_session(core)
+    assert core.get_config_variable("sts_regional_endpoints") == "regional"
     s3 = aws_clients.get_s3_client(queue_session(), s3_max_pool_connections=7)
     assert s3.meta.config.max_pool_connections == 7
+    # A bucket of another account is not the queue's.
+    sent: list[dict[str, str]] = []
+    s3.meta.events.register("before-send.s3", lambda request, **_: sent.append(dict(request.headers)))
     place = settings(workstation)
     s3.put_object(Bucket=place.s3BucketName, Key=f"{place.rootPrefix}/any/one", Body=b"1")
     with aws_clients.get_s3_transfer_manager(s3) as transfers:
         done = transfers.download(place.s3BucketName, f"{place.rootPrefix}/any/one", str(workstation.folder / "one"))
         done.result()
     assert (workstation.folder / "one").read_bytes() == b"1"
+    assert [headers["x-amz-expected-bucket-owner"] for headers in sent] == [b"000000000000"] * len(sent)
     assert aws_clients.get_deadline_client().list_farms()["farms"]
     queue = service.get_queue(workstation.farm_id, workstation.queue_id)
     assert (queue.queueId, queue.jobAttachmentSettings) == (workstation.queue_id, place)

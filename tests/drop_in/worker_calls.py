@@ -108,10 +108,10 @@ def _rules(workstation: Workstation, worker: AssetSync, place: Any, job: Any) ->
     merged = worker._aggregate_asset_root_manifests(
         workstation.folder, place, *ids, attachments, [job.step_id], {}, {str(job.root): str(mapped)}
     )
-    assert [entry.path for entry in merged[str(mapped)].paths] == ["in.txt", "out/frame.txt"]
+    assert sorted(entry.path for entry in merged[str(mapped)].paths) == ["in.txt", "out/frame.txt", "out/new.txt"]
     written = worker._check_and_write_local_manifests(merged, str(workstation.folder), "job")
     assert decode_manifest(Path(written[str(mapped)]).read_text()) == merged[str(mapped)]
-    assert worker.copied_download(place, workstation.folder, None, merged).processed_files == 2
+    assert worker.copied_download(place, workstation.folder, None, merged).processed_files == 3
     merged[str(mapped)].totalSize = 1 << 60
     with pytest.raises(AssetSyncError, match=r"^The files need 1152.92 PB and the disk of "):
         worker.copied_download(place, workstation.folder, None, merged)

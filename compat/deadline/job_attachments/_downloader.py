@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from abc import ABC
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from .progress_tracker import DownloadSummaryStatistics
 __all__ = ["InputDownloader", "OutputDownloader"]
 
 
-class _BaseFilterableDownloader:
+class _BaseFilterableDownloader(ABC):  # noqa: B024  # as published: for its two heirs
     """Files by root, whose roots can be changed and which can be filtered before they are downloaded."""
 
     def __init__(

@@ -14,6 +14,7 @@ from shotput import _native
 from shotput.errors import AttachmentsError
 
 from . import _store
+from ._aws.aws_clients import get_boto3_session
 from ._job_files import get_job_input_output_paths_by_asset_root, manifest_of
 from ._store import Feed, OnProgress, translated
 from ._utils import _is_relative_to
@@ -53,7 +54,7 @@ def _download(
             "manifests": wanted,
             "bucket": bucket,
             "root_prefix": _store.root_prefix(cas_prefix),
-            "target": _store.target(_store.session_or_default(session)),
+            "target": _store.target(session or get_boto3_session()),
             "conflict_resolution": conflict.name,
         }
         done = _native.download_manifests(params, on_progress=feed.report)

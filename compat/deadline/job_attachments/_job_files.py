@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from . import _store
+from ._aws.aws_clients import get_boto3_session
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 from .asset_manifests.v2023_03_03 import AssetManifest
 from .exceptions import JobAttachmentsError, MissingAssetRootError
@@ -30,14 +31,14 @@ __all__ = [
 
 def get_manifest_from_s3(manifest_key: str, s3_bucket: str, session: Any = None) -> BaseAssetManifest:
     """A manifest of the store."""
-    return _store.manifest(_store.session_or_default(session), s3_bucket, manifest_key).manifest
+    return _store.manifest(session or get_boto3_session(), s3_bucket, manifest_key).manifest
 
 
 def get_asset_root_and_manifest_from_s3(
     manifest_key: str, s3_bucket: str, session: Any = None
 ) -> tuple[str | None, BaseAssetManifest]:
     """The root that a manifest of the store says it is of, None when it says none, and the manifest."""
-    found = _store.manifest(_store.session_or_default(session), s3_bucket, manifest_key)
+    found = _store.manifest(session or get_boto3_session(), s3_bucket, manifest_key)
     return found.root, found.manifest
 
 
@@ -57,7 +58,7 @@ def get_output_manifests_by_asset_root(
     that was stored last wins. With a session action, which needs step and task, a root has all manifests of that
     action. Nothing written is ``{}``. Raises ``MissingAssetRootError`` for a manifest that does not say its root.
     """
-    session = _store.session_or_default(session)
+    session = session or get_boto3_session()
     bucket = s3_settings.s3BucketName
     if session_action_id:
         if not step_id or not task_id:
@@ -102,7 +103,7 @@ def _get_tasks_manifests_keys_from_s3(
     manifest_prefix: str, s3_bucket: str, session: Any = None, *, select_latest_per_task: bool = True
 ) -> list[str]:
     """Keys of output manifests below a prefix: of each task those of its last run, or all."""
-    found = _store.keys(_store.session_or_default(session), s3_bucket, manifest_prefix)
+    found = _store.keys(session or get_boto3_session(), s3_bucket, manifest_prefix)
     if not found:
         raise JobAttachmentsError(f"There are no manifests below s3://{s3_bucket}/{manifest_prefix}.")
     return _latest(found) if select_latest_per_task else [key for key in found if _OUTPUT.search(key)]
@@ -154,7 +155,7 @@ def get_job_input_paths_by_asset_root(
     """The files that a job reads, by root."""
     roots = [root for root in attachments.manifests if root.inputManifestPath]
     wanted = [s3_settings.add_root_and_manifest_folder_prefix(str(root.inputManifestPath)) for root in roots]
-    stored = _store.manifests(_store.session_or_default(session), s3_settings.s3BucketName, wanted)
+    stored = _store.manifests(session or get_boto3_session(), s3_settings.s3BucketName, wanted)
     groups: defaultdict[str, ManifestPathGroup] = defaultdict(ManifestPathGroup)
     for root, one in zip(roots, stored):
         groups[root.rootPath].add_manifest_to_group(one.manifest)

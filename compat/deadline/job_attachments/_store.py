@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Callable, Optional
 
 from shotput.errors import AttachmentsError, DeadlineOperationCanceled, MissingInputsError
 
+from ._aws.aws_clients import get_s3_client
 from .asset_manifests import BaseAssetManifest
 from .asset_manifests.decode import decode_manifest
 from .exceptions import (
@@ -35,34 +35,10 @@ OnProgress = Optional[Callable[[ProgressReportMetadata], bool]]
 _PARALLEL = 10
 
 
-@cache
-def _default_session() -> Any:
-    import boto3
-
-    return boto3.Session()
-
-
-def session_or_default(session: Any) -> Any:
-    """A session, by default the one of boto3's own chain of credentials."""
-    return session or _default_session()
-
-
-@cache
-def s3_client(session: Any) -> Any:
-    """The session's client for S3."""
-    return session.client("s3")
-
-
-@cache
-def account(session: Any) -> str:
-    """The account of the session's credentials."""
-    return str(session.client("sts").get_caller_identity()["Account"])
-
-
 def target(session: Any) -> dict[str, Any]:
     """The keys and the endpoint of a session, as the native module takes them."""
     keys = session.get_credentials().get_frozen_credentials()
-    endpoint = s3_client(session).meta.endpoint_url
+    endpoint = get_s3_client(session).meta.endpoint_url
     # AWS itself is found by region; another endpoint came from the environment or the profile.
     is_aws = ".amazonaws.com" in endpoint
     return {
@@ -114,9 +90,7 @@ def answered(action: str, bucket: str, key: str) -> Iterator[None]:
 def put(session: Any, bucket: str, key: str, body: Any, arguments: dict[str, Any] | None = None) -> None:
     """Store an object; ``arguments`` are those of ``PutObject``, as ``{"Metadata": {}}``."""
     with answered("storing", bucket, key):
-        # A bucket of another account is not the queue's, whatever its name.
-        owner = {"ExpectedBucketOwner": account(session)}
-        s3_client(session).put_object(Bucket=bucket, Key=key, Body=body, **owner, **(arguments or {}))
+        get_s3_client(session).put_object(Bucket=bucket, Key=key, Body=body, **(arguments or {}))
 
 
 def exists(session: Any, bucket: str, key: str) -> bool:
@@ -125,7 +99,7 @@ def exists(session: Any, bucket: str, key: str) -> bool:
 
     with answered("looking for", bucket, key):
         try:
-            s3_client(session).head_object(Bucket=bucket, Key=key)
+            get_s3_client(session).head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if int(error.response["ResponseMetadata"]["HTTPStatusCode"]) == 403:
                 raise
@@ -136,7 +110,7 @@ def exists(session: Any, bucket: str, key: str) -> bool:
 def keys(session: Any, bucket: str, prefix: str) -> list[str]:
     """All keys below a prefix."""
     with answered("listing", bucket, prefix):
-        pages = s3_client(session).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        pages = get_s3_client(session).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
@@ -152,7 +126,7 @@ class StoredManifest:
 def manifest(session: Any, bucket: str, key: str) -> StoredManifest:
     """Get a manifest."""
     with answered("getting", bucket, key):
-        reply = s3_client(session).get_object(Bucket=bucket, Key=key)
+        reply = get_s3_client(session).get_object(Bucket=bucket, Key=key)
         text = reply["Body"].read().decode("utf-8")
     metadata = reply["Metadata"]
     # S3 keeps ASCII alone: another root is there as JSON.

@@ -9,6 +9,7 @@ from typing import Any, Callable
 from shotput import _native
 
 from . import _store
+from ._aws.aws_clients import get_boto3_session, get_s3_client
 from ._store import Feed, translated
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
 from .asset_manifests.decode import decode_manifest
@@ -52,7 +53,7 @@ class S3AssetUploader:
     @property
     def _session(self) -> Any:
         # Made when it is needed: hashing needs no boto3.
-        return _store.session_or_default(self._given_session)
+        return self._given_session or get_boto3_session()
 
     def upload_assets(
         self,
@@ -159,11 +160,10 @@ class S3AssetUploader:
         if base_dir_path and not self._is_file_within_directory(path, base_dir_path):
             raise AssetSyncError(f"The file {local_path} leads to {path}, out of {base_dir_path}; it was not uploaded.")
         with _store.answered("storing", s3_bucket, s3_upload_key):
-            _store.s3_client(self._session).upload_file(
+            get_s3_client(self._session).upload_file(
                 str(path),
                 s3_bucket,
                 s3_upload_key,
-                ExtraArgs={"ExpectedBucketOwner": _store.account(self._session)},
                 Callback=progress_tracker and progress_tracker.track_progress_callback,
             )
         if progress_tracker:

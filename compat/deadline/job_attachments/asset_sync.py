@@ -12,10 +12,11 @@ from logging import Logger, LoggerAdapter, getLogger
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Callable
 
+from ._aws.aws_clients import get_boto3_session
 from ._aws.deadline import get_job, get_queue
 from ._fetch import download_files_from_manifests
 from ._job_files import get_manifest_from_s3, get_output_manifests_by_asset_root, merge_asset_manifests
-from ._store import OnProgress, session_or_default
+from ._store import OnProgress
 from ._uploader import S3AssetUploader, snapshot
 from ._utils import _get_unique_dest_dir_name
 from ._virtual import mount_vfs_from_manifests
@@ -57,7 +58,7 @@ class AssetSync:
         small_file_threshold_multiplier: int = 20,
     ) -> None:
         self.farm_id = farm_id
-        self.session = session_or_default(boto3_session)
+        self.session = boto3_session or get_boto3_session()
         self.deadline_endpoint_url = deadline_endpoint_url
         self.manifest_version = manifest_version
         self.hash_alg = HashAlgorithm.XXH128

@@ -276,6 +276,7 @@ class VFSProcessManager:
             with process.stdout as lines:
                 for line in lines:
                     _LOG.info(line.rstrip())
+            process.wait()
 
         threading.Thread(target=repeat, daemon=True).start()
         is_mounted = self.wait_for_mount(self._mount_point, self._run_path)

@@ -8,10 +8,13 @@ from shotput import _native
 
 from ..config import config_file
 from ..job_bundle.parameters import JobParameter
+from ._session import refusals
+from ._telemetry import record_function_latency_telemetry_event
 
 __all__ = ["get_queue_parameter_definitions"]
 
 
+@record_function_latency_telemetry_event()
 def get_queue_parameter_definitions(
     *,
     region: str | None = None,
@@ -24,15 +27,7 @@ def get_queue_parameter_definitions(
     Raises ``DeadlineOperationError`` when two environments contradict each other.
     """
     if region:
-        config = _in_region(region, config)
-    with config_file.as_file(config) as path:
+        config = config_file.copy_with(config, {"defaults.farm_region": region})
+    with config_file.as_file(config) as path, refusals():
         definitions: list[JobParameter] = _native.get_queue_parameter_definitions(farmId, queueId, path)  # type: ignore[assignment]
         return definitions
-
-
-def _in_region(region: str, config: ConfigParser | None) -> ConfigParser:
-    """A copy of the configuration whose farm lies in a region."""
-    copy = ConfigParser()
-    copy.read_dict(config if config is not None else config_file.read_config())
-    config_file.set_setting("defaults.farm_region", region, copy)
-    return copy

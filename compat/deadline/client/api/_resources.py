@@ -23,6 +23,7 @@ from ._session import (
     get_credentials_source,
     get_user_and_identity_store_id,
 )
+from ._telemetry import record_function_latency_telemetry_event
 
 __all__ = [
     "assume_queue_role_for_read",
@@ -57,6 +58,7 @@ def _of_user(keywords: dict[str, Any], config: _Config) -> dict[str, Any]:
     return {"principalId": user, **keywords} if user else keywords
 
 
+@record_function_latency_telemetry_event()
 def list_farms(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """``{"farms": [...]}`` as ``ListFarms`` gives them, each with the ``region`` that was asked.
 
@@ -108,30 +110,35 @@ def _is_usable(farm: dict[str, Any], config: _Config) -> bool:
     return home is None or farm["region"] == home
 
 
+@record_function_latency_telemetry_event()
 def list_queues(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """``{"queues": [...]}`` as ``ListQueues`` gives them."""
     client = get_boto3_client("deadline", config, region)
     return all_pages(client.list_queues, "queues", _of_user(kwargs, config))
 
 
+@record_function_latency_telemetry_event()
 def list_jobs(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """``{"jobs": [...]}`` as ``ListJobs`` gives them."""
     client = get_boto3_client("deadline", config, region)
     return all_pages(client.list_jobs, "jobs", _of_user(kwargs, config))
 
 
+@record_function_latency_telemetry_event()
 def list_fleets(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """``{"fleets": [...]}`` as ``ListFleets`` gives them."""
     client = get_boto3_client("deadline", config, region)
     return all_pages(client.list_fleets, "fleets", _of_user(kwargs, config))
 
 
+@record_function_latency_telemetry_event()
 def list_storage_profiles_for_queue(config: _Config = None, region: str | None = None, **kwargs: Any) -> dict[str, Any]:
     """``{"storageProfiles": [...]}`` as ``ListStorageProfilesForQueue`` gives them."""
     client = get_boto3_client("deadline", config, region)
     return all_pages(client.list_storage_profiles_for_queue, "storageProfiles", kwargs)
 
 
+@record_function_latency_telemetry_event()
 def get_storage_profile_for_queue(
     farm_id: str, queue_id: str, storage_profile_id: str, deadline: Any = None, config: _Config = None
 ) -> StorageProfile:
@@ -149,6 +156,7 @@ def get_storage_profile_for_queue(
     )
 
 
+@record_function_latency_telemetry_event()
 def assume_queue_role_for_user(farmId: str, queueId: str, *, config: _Config = None) -> dict[str, Any]:
     """The reply of ``AssumeQueueRoleForUser``: ``{"credentials": {"accessKeyId", …, "expiration"}}``."""
     reply: dict[str, Any] = get_boto3_client("deadline", config).assume_queue_role_for_user(
@@ -157,6 +165,7 @@ def assume_queue_role_for_user(farmId: str, queueId: str, *, config: _Config = N
     return reply
 
 
+@record_function_latency_telemetry_event()
 def assume_queue_role_for_read(farmId: str, queueId: str, *, config: _Config = None) -> dict[str, Any]:
     """The reply of ``AssumeQueueRoleForRead``; as :func:`assume_queue_role_for_user`, to look only."""
     reply: dict[str, Any] = get_boto3_client("deadline", config).assume_queue_role_for_read(

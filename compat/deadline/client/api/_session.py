@@ -6,13 +6,16 @@ boto3 is imported when a session is asked for: most submitters never need one.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from configparser import ConfigParser
+from contextlib import contextmanager
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from shotput import _native
+from shotput.errors import ServiceError
 
 from .. import version
 from ..config import config_file
@@ -135,8 +138,15 @@ def invalidate_boto3_session_cache() -> None:
 @cache
 def _session(profile: str | None, region: str | None, proxy: str, ca_bundle: str) -> Any:
     import boto3
+    from botocore.credentials import RefreshableCredentials
 
-    return _with_network(boto3.Session(profile_name=profile, region_name=region), proxy, ca_bundle)
+    session = boto3.Session(profile_name=profile, region_name=region)
+    credentials = session.get_credentials()
+    if isinstance(credentials, RefreshableCredentials) and credentials.method == "custom-process":
+        # The monitor's credentials live a quarter of an hour: with botocore's own margins, which are as long, each
+        # request would start the monitor again.
+        credentials._advisory_refresh_timeout, credentials._mandatory_refresh_timeout = 300, 150
+    return _with_network(session, proxy, ca_bundle)
 
 
 def _with_network(session: Any, proxy: str, ca_bundle: str) -> Any:
@@ -177,7 +187,13 @@ def _user_agent() -> str:
 def _client(session: Any, service_name: str, region: str | None, user_agent: str) -> Any:
     from botocore.config import Config
 
-    return session.client(service_name, region_name=region, config=Config(user_agent_extra=user_agent))
+    keywords = {"region_name": region, "config": Config(user_agent_extra=user_agent)}
+    client = session.client(service_name, **keywords)
+    found, home = client.meta.endpoint_url, session.region_name
+    if region and home and region not in found and home in found:
+        # An endpoint of the environment or the profile is that of one region, whichever is asked for.
+        client = session.client(service_name, endpoint_url=found.replace(home, region, 1), **keywords)
+    return client
 
 
 def get_queue_user_boto3_session(
@@ -194,14 +210,15 @@ def get_queue_user_boto3_session(
     Raises ``DeadlineOperationError`` at the first use of the session when the role cannot be had.
     """
     base = get_boto3_session(force_refresh=force_refresh, config=config)
+    farm_id = farm_id or config_file.get_setting("defaults.farm_id", config)
     queue_id = queue_id or config_file.get_setting("defaults.queue_id", config)
     return _queue_session(
         base,
         deadline,
-        farm_id or config_file.get_setting("defaults.farm_id", config),
+        farm_id,
         queue_id,
         queue_display_name or queue_id,
-        config_file.get_setting("defaults.farm_region", config) or base.region_name,
+        config_file.region_of_farm(farm_id, config) or base.region_name,
         *_network(config),
     )
 
@@ -272,6 +289,20 @@ def _queue_credentials(deadline: Any, farm_id: str, queue_id: str, queue_name: s
     }
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the native module says that the service refused, as boto3's ``ClientError`` too."""
+    try:
+        yield
+    except ServiceError as error:
+        if not error.code:
+            # Nothing answered.
+            raise
+        from ._refusals import ServiceRefusal
+
+        raise ServiceRefusal(*error.args) from error
+
+
 def precache_clients(
     deadline: Any = None,
     config: ConfigParser | None = None,
@@ -286,4 +317,8 @@ def precache_clients(
     if not queue_display_name:
         queue_display_name = deadline.get_queue(farmId=farm_id, queueId=queue_id)["displayName"]
     session = get_queue_user_boto3_session(deadline, config, farm_id, queue_id, queue_display_name)
-    return deadline, client_of(session, "s3")
+    # The very client that transfers with this session will ask for.
+    from ...job_attachments._aws.aws_clients import get_s3_client
+
+    connections = int(config_file.get_setting("settings.s3_max_pool_connections", config))
+    return deadline, get_s3_client(session, s3_max_pool_connections=connections)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from configparser import ConfigParser
+from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
 from shotput import _native
@@ -13,16 +15,24 @@ from shotput.errors import MissingInputsError
 from ...job_attachments.exceptions import AssetSyncCancelledError, MisconfiguredInputsError
 from ...job_attachments.progress_tracker import ProgressReportMetadata
 from ..config import config_file
-from ..exceptions import CreateJobWaiterCanceled, DeadlineOperationCanceled, DeadlineOperationTimedOut
+from ..exceptions import (
+    CreateJobWaiterCanceled,
+    DeadlineOperationCanceled,
+    DeadlineOperationError,
+    DeadlineOperationTimedOut,
+)
 from ..job_bundle.parameters import JobParameter
-from ._session import session_context
+from ._session import refusals, session_context
+from ._telemetry import record_function_latency_telemetry_event
 
 __all__ = ["create_job_from_job_bundle", "wait_for_create_job_to_complete"]
 
 _OnProgress = Optional[Callable[[ProgressReportMetadata], bool]]
 _FIRST_LOOK, _LONGEST_PAUSE, _PATIENCE = 0.3, 5.0, 300.0
+_JOB_ID = re.compile(r"\bjob-[0-9a-f]{32}\b")
 
 
+@record_function_latency_telemetry_event()
 def create_job_from_job_bundle(
     job_bundle_dir: str,
     job_parameters: list[dict[str, Any]] = [],  # as published; it is only read
@@ -57,13 +67,14 @@ def create_job_from_job_bundle(
 
     Raises ``AssetSyncCancelledError`` when one of them does not, ``MisconfiguredInputsError`` for inputs that are
     missing or folders, ``UserInitiatedCancel`` when the question is declined, ``CreateJobWaiterCanceled`` when
-    ``create_job_result_callback`` ends the wait, and other ``DeadlineOperationError``. What a callback raises comes out
-    unchanged.
+    ``create_job_result_callback`` ends the wait, and other ``DeadlineOperationError``: what the service refuses is
+    boto3's ``ClientError`` too. What a callback raises comes out unchanged.
     """
+    submitter_name = submitter_name or "Custom"
     session_context["submitter-name"] = submitter_name
     session_context["submitter-version"] = submitter_version
     hashing, upload = _Progress(hashing_progress_callback), _Progress(upload_progress_callback)
-    with config_file.as_file(config) as path:
+    with config_file.as_file(config) as path, refusals(), _remembered(config):
         params = {
             "job_bundle_dir": job_bundle_dir,
             "job_parameters": list(job_parameters),
@@ -101,9 +112,27 @@ def create_job_from_job_bundle(
             if hashing.canceled or upload.canceled:
                 raise AssetSyncCancelledError(str(error)) from error
             raise
-    if job_id and config is None:
-        config_file.set_setting("defaults.job_id", job_id)
+    if job_id:
+        _remember(job_id, config)
     return job_id
+
+
+def _remember(job_id: str, config: ConfigParser | None) -> None:
+    if config is None:
+        config_file.set_setting("defaults.job_id", job_id)
+
+
+@contextmanager
+def _remembered(config: ConfigParser | None) -> Iterator[None]:
+    """Remember a job too that was made and not waited for to the end, or that the farm could not create."""
+    try:
+        yield
+    except DeadlineOperationError as error:
+        # What goes wrong after the job was made names it; nothing before does.
+        made = _JOB_ID.search(str(error))
+        if made:
+            _remember(made[0], config)
+        raise
 
 
 class _Progress:
@@ -133,8 +162,9 @@ def wait_for_create_job_to_complete(
         if not continue_callback():
             raise CreateJobWaiterCanceled
         job = deadline_client.get_job(farmId=farm_id, queueId=queue_id, jobId=job_id)
-        if job["lifecycleStatus"] != "CREATE_IN_PROGRESS":
-            return job["lifecycleStatus"] != "CREATE_FAILED", job.get("lifecycleStatusMessage", "")
+        status = job.get("lifecycleStatus") or job["state"]
+        if status != "CREATE_IN_PROGRESS":
+            return status != "CREATE_FAILED", job.get("lifecycleStatusMessage", "")
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
     raise DeadlineOperationTimedOut(

@@ -48,6 +48,8 @@ class TelemetryClient:
         self.package_name = package_name
         self.package_ver = ".".join(package_ver.split(".")[:3])
         self._sender: _native.TelemetryClient | None = None
+        # Kept here too: what is said before the first event, or while the user is opted out, counts later.
+        self._common_details: dict[str, Any] = {} if package_name == _LIBRARY else {"deadline-cloud-version": version}
         self.set_opt_out(config)
         self.initialize(config)
 
@@ -72,8 +74,7 @@ class TelemetryClient:
             self._sender = _native.TelemetryClient(
                 path, package_name=self.package_name, package_version=self.package_ver
             )
-        if self.package_name != _LIBRARY:
-            self._sender.update_common_details({"deadline-cloud-version": version})
+        self._sender.update_common_details(self._common_details)
 
     def close(self) -> None:
         """Send what was recorded, and take no more."""
@@ -83,18 +84,19 @@ class TelemetryClient:
 
     def update_common_details(self, details: dict[str, Any]) -> None:
         """Say this with every event from now on."""
+        self._common_details.update(details)
         if self._sender is not None:
             self._sender.update_common_details(details)
 
     def record_event(self, event_type: str, event_details: dict[str, Any], *, from_gui: bool = False) -> None:
-        """Record an event."""
-        if self._sender is not None:
-            self._sender.record_event(event_type, event_details, from_gui=from_gui)
+        """Record an event. A ``usage_mode`` of its own counts; else it is ``GUI`` or ``CLI``. Never raises."""
+        if self._sender is not None and not self.telemetry_opted_out:
+            with suppress(Exception):
+                self._sender.record_event(event_type, event_details, from_gui=from_gui)
 
     def record_error(self, event_details: dict[str, Any], exception_type: str, from_gui: bool = False) -> None:
         """Record an error by the name of its exception."""
-        if self._sender is not None:
-            self._sender.record_error(event_details, exception_type, from_gui)
+        self.record_event(f"{_PREFIX}.error", {**event_details, "exception_type": exception_type}, from_gui=from_gui)
 
     def record_error_with_trace(
         self,

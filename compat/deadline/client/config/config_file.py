@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,21 @@ def set_setting(setting_name: str, value: str, config: ConfigParser | None = Non
 def clear_setting(setting_name: str, config: ConfigParser | None = None) -> None:
     """Store the default of a setting."""
     set_setting(setting_name, get_setting_default(setting_name, config), config)
+
+
+def copy_with(config: ConfigParser | None, settings: Mapping[str, str]) -> ConfigParser:
+    """A copy of a configuration, of the file's by default, in which some settings are others."""
+    copy = deepcopy(read_config() if config is None else config)
+    for name, value in settings.items():
+        set_setting(name, value, copy)
+    return copy
+
+
+def region_of_farm(farm_id: str, config: ConfigParser | None = None) -> str:
+    """The region that is stored for a farm, which need not be the configured one; empty for none."""
+    if farm_id != get_setting("defaults.farm_id", config):
+        config = copy_with(config, {"defaults.farm_id": farm_id})
+    return get_setting("defaults.farm_region", config)
 
 
 def get_best_profile_for_farm(farm_id: str, queue_id: str | None = None) -> str:

@@ -33,9 +33,11 @@ def validate_directory_symlink_containment(job_bundle_dir: str) -> None:
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             path = Path(folder) / name
-            if root not in path.resolve().parents:
+            # Not Path.resolve, which fails for links that lead in a circle.
+            leads_to = Path(os.path.realpath(path))
+            if root not in leads_to.parents:
                 raise DeadlineOperationError(
-                    f"The job bundle {root} has {path}, which leads outside of it to {path.resolve()}. Put a copy into "
+                    f"The job bundle {root} has {path}, which leads outside of it to {leads_to}. Put a copy into "
                     "the bundle, or refer to the file in asset_references."
                 )
 
@@ -73,6 +75,6 @@ def parse_yaml_or_json_content(file_contents: str, file_type: str, bundle_dir: s
 
 
 def read_yaml_or_json_object(bundle_dir: str, filename: str, required: bool) -> Any | None:
-    """Read and parse a document; ``None`` when it is neither there nor required."""
+    """Read and parse a document; ``None`` when it is neither there nor required, and when it is empty."""
     text, kind = read_yaml_or_json(bundle_dir, filename, required)
-    return parse_yaml_or_json_content(text, kind, bundle_dir, filename) if kind else None
+    return parse_yaml_or_json_content(text, kind, bundle_dir, filename) if text else None

@@ -101,8 +101,10 @@ def split_parameter_args(
     Those of other applications are left out. Raises ``DeadlineOperationError`` for a name that the application does
     not know.
     """
-    prefix = f"{app_name or DEFAULT_APP_NAME}:"
-    known = supported_app_parameter_names or DEFAULT_SUPPORTED_APP_PARAMETER_NAMES
+    prefix = f"{DEFAULT_APP_NAME if app_name is None else app_name}:"
+    known = supported_app_parameter_names
+    if known is None:
+        known = DEFAULT_SUPPORTED_APP_PARAMETER_NAMES
     of_app: dict[str, Any] = {}
     of_job: dict[str, Any] = {}
     for parameter in parameters or []:

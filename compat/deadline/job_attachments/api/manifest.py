@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .. import _store
+from .._aws.aws_clients import get_boto3_session
 from .._job_files import get_manifest_from_s3, get_output_manifests_by_asset_root, merge_asset_manifests
 from .._uploader import snapshot
 from ..asset_manifests import BaseAssetManifest, hash_data
@@ -205,7 +206,7 @@ def _manifest_upload(
     # S3 keeps ASCII alone.
     source = json.dumps(manifest_file).strip('"')
     metadata = {"Metadata": {"file-system-location-name": source}}
-    _store.put(_store.session_or_default(boto_session), s3_bucket_name, key, path.read_bytes(), metadata)
+    _store.put(boto_session or get_boto3_session(), s3_bucket_name, key, path.read_bytes(), metadata)
     print_function_callback(f"Manifest uploaded to s3://{s3_bucket_name}/{key}")
 
 

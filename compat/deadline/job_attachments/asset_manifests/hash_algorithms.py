@@ -27,8 +27,12 @@ def _check(hash_alg: HashAlgorithm) -> None:
 def hash_file(file_path: str, hash_alg: HashAlgorithm) -> str:
     """Hash of a file's content, 32 hexadecimal digits."""
     _check(hash_alg)
-    path = Path(file_path).absolute()
-    # A snapshot streams the file, whatever its size.
+    path = Path(file_path)
+    # What is missing, forbidden or a folder fails as it does for every program.
+    with path.open("rb"):
+        # A snapshot leaves out links that lead out of their folder.
+        path = path.resolve()
+    # It streams the file, whatever its size.
     manifest = _native.snapshot(path.parent, [path])["manifest"]
     return str(json.loads(manifest)["paths"][0]["hash"])
 
