@@ -155,7 +155,8 @@ def test_refusals(shotput: Command, project: Path, tmp_path: Path) -> None:
     said = shotput.refused("manifest", "diff", "--root", project, "--manifest", tmp_path / "gone", code=7)
     assert said == f"The manifest {tmp_path}/gone cannot be read: No such file or directory. Check its path."
     said = shotput.refused("manifest", "diff", "--root", project, "--manifest", project / "scene.ma", code=7)
-    assert said.startswith("The manifest cannot be read: ")
+    assert said.startswith(f"The manifest {project}/scene.ma cannot be read: Expecting value")
+    assert said.endswith("Make it anew with `shotput manifest snapshot`.")
     secret = tmp_path / "secret"
     secret.write_text("not yours")
     (project / "link").symlink_to(secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -122,7 +123,7 @@ def test_only_what_is_new_comes(studio: Studio) -> None:
     assert (third["jobs"]["added"], third["jobs"]["unchanged"]) == ([second], [first])
     assert studio.names() == ["second/1.txt", "second/2.txt"]
     text = studio.shotput("job", "outputs", "--sync", "--checkpoint-dir", studio.checkpoints)
-    assert text == "0 files came of 0 jobs, 0 B\n"
+    assert re.fullmatch(r"Nothing is new since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\n", text)
     # Begun anew, all of it comes; what is in place is not fetched again.
     anew = studio.sync("--force-bootstrap", *LOOKBACK)
     assert len(anew["files"]) == 5
@@ -290,6 +291,11 @@ def test_refusals(studio: Studio) -> None:
     assert said == "Give --storage-profile-id or --ignore-storage-profiles, and not both."
     said = studio.shotput.refused("job", "outputs", "last", "--dry-run", code=2)
     assert said == "--dry-run, --force-bootstrap and the lookback belong to --sync."
+    said = studio.shotput.refused("job", "outputs", "last", "--map-root", "/show", code=2)
+    assert said == "--map-root takes ROOT=FOLDER, not '/show'."
+    said = studio.shotput.refused("job", "outputs", "--sync", "--checkpoint-dir", studio.checkpoint, code=7)
+    lock = studio.checkpoint / f"{studio.checkpoint.name}.pid"
+    assert said == f"Cannot write {lock}: File exists. Make room or choose another folder."
     studio.checkpoint.write_text("{")
     said = studio.shotput.refused(*words, code=7)
     assert said.startswith(f"The checkpoint {studio.checkpoint} cannot be read: ")
@@ -351,5 +357,8 @@ def test_paths_of_another_machine_are_mapped(studio: Studio) -> None:
     assert one["files"] == [str(here / "shot/1.txt")]
     (step,) = farm.steps(job_id).values()
     (task,) = farm.tasks(job_id, step["stepId"])
+    elsewhere = studio.folder / "elsewhere"
+    moved = ("--ignore-storage-profiles", "--map-root", f"{there}/shot={elsewhere}")
+    assert studio.shotput.document("job", "outputs", job_id, *moved)["files"] == [str(elsewhere / "1.txt")]
     words = ("--step-id", step["stepId"], "--task-id", task["taskId"], "--ignore-storage-profiles")
     assert studio.shotput.document("job", "outputs", job_id, *words)["files"] == [str(there / "shot/1.txt")]

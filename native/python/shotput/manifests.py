@@ -3,19 +3,21 @@
 A manifest file is named as the official client names it, with the hash of its root, by which it is found again.
 Hashing, uploads and downloads are the native module's.
 """
-# ruff: noqa: PTH113, PTH114, PTH116, PTH118, PTH120, PTH207
+# ruff: noqa: PTH112, PTH113, PTH114, PTH116, PTH117, PTH118, PTH120, PTH206, PTH207
 # Paths by the hundred thousand are texts.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from shotput import _native
 from shotput.errors import AttachmentsError, MissingInputsError
@@ -77,18 +79,86 @@ class Chosen:
         return sorted(found)
 
 
-def _matches(root: Path, patterns: Iterable[str]) -> set[str]:
-    base = glob.escape(str(root))
-    paths = (path for pattern in patterns for path in glob.iglob(os.path.join(base, pattern), recursive=True))
-    return {os.path.normpath(path) for path in paths if os.path.isfile(path)}
+def _matches(root: Path, patterns: Sequence[str]) -> set[str]:
+    base = str(root)
+    found: set[str] = set()
+    walked: list[tuple[str, ...]] | None = None
+    hidden = any(part.startswith(".") and part != "." for pattern in patterns for part in re.split(r"[/\\]", pattern))
+    for pattern in patterns:
+        parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
+        if "**" not in parts or ".." in parts or os.path.isabs(pattern):
+            paths = glob.iglob(os.path.join(glob.escape(base), pattern))
+            found.update(os.path.normpath(path) for path in paths if os.path.isfile(path))
+            continue
+        if not parts[-1]:
+            # Folders are meant.
+            continue
+        # `glob` follows links in a circle 40 times, and two of them until the end of days.
+        walked = list(_walk(base, hidden)) if walked is None else walked
+        tests = [None if part == "**" else _test(part) for part in parts if part not in ("", ".")]
+        found.update(os.path.join(base, *names) for names in walked if _fits(names, tests))
+    return found
+
+
+def _walk(root: str, hidden: bool) -> Iterator[tuple[str, ...]]:
+    """The names on the way to every file below a folder, and in hidden ones too when asked.
+
+    Links are followed, but not to a folder that they lie in.
+    """
+    rest: list[tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]] = [(root, (), ())]
+    while rest:
+        folder, names, above = rest.pop()
+        try:
+            status = os.stat(folder)
+            entries = list(os.scandir(folder))
+        except OSError:
+            # What cannot be read has no files, as for `glob`.
+            continue
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            continue
+        for entry in entries:
+            if entry.name.startswith(".") and not hidden:
+                continue
+            is_link = entry.is_symlink()
+            if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                rest.append((entry.path, (*names, entry.name), (*above, here)))
+            elif os.path.isfile(entry.path) if is_link else entry.is_file():
+                yield (*names, entry.name)
+
+
+_Test = Callable[[str], bool]
+
+
+def _test(part: str) -> _Test:
+    """Whether a name fits one part of a pattern."""
+    fits = re.compile(fnmatch.translate(os.path.normcase(part))).match
+    shows_hidden = part.startswith(".")
+    return lambda name: (shows_hidden or not name.startswith(".")) and fits(os.path.normcase(name)) is not None
+
+
+def _fits(names: Sequence[str], tests: Sequence[_Test | None]) -> bool:
+    """Whether names fit the parts of a pattern; ``None`` is ``**``, which any number of folders fit."""
+    if not tests:
+        return not names
+    first, *others = tests
+    if first is None and _fits(names, others):
+        return True
+    if not names:
+        return False
+    if first is None:
+        return not names[0].startswith(".") and _fits(names[1:], tests)
+    return first(names[0]) and _fits(names[1:], others)
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a manifest file. Raises ``AttachmentsError``; what is in it is checked by whoever uses it."""
+    """The bytes of a manifest file. Raises ``AttachmentsError`` for a file that cannot be read or is no manifest."""
     try:
-        return path.read_bytes()
+        manifest = path.read_bytes()
     except OSError as error:
         raise AttachmentsError(f"The manifest {path} cannot be read: {error.strerror}. Check its path.") from error
+    entries(manifest, str(path))
+    return manifest
 
 
 def snapshot(
@@ -140,13 +210,13 @@ def _is_same(found: os.stat_result, entry: Mapping[str, Any]) -> bool:
     return bool(found.st_size == entry["size"] and abs(found.st_mtime_ns // 1000 - entry["mtime"]) <= 1)
 
 
-def entries(manifest: bytes) -> dict[str, dict[str, Any]]:
-    """The files of a manifest by their path. Raises ``AttachmentsError`` for text that is no manifest."""
+def entries(manifest: bytes, name: str = "") -> dict[str, dict[str, Any]]:
+    """The files of a manifest by their path. Raises ``AttachmentsError``, with its name, for what is no manifest."""
     try:
         return {item["path"]: item for item in json.loads(manifest)["paths"]}
     except (ValueError, KeyError, TypeError) as error:
         raise AttachmentsError(
-            f"The manifest cannot be read: {error}. Make it anew with `shotput manifest snapshot`."
+            f"The manifest {name or 'given'} cannot be read: {error}. Make it anew with `shotput manifest snapshot`."
         ) from error
 
 

@@ -168,8 +168,20 @@ def with_python_times(item: Mapping[str, Any]) -> dict[str, Any]:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file of a checkpoint, which has the id of the process that holds it.
 
-    Raises ``AttachmentsError`` while another process does.
+    Raises ``AttachmentsError`` while another process does, and when the file cannot be made.
     """
+    try:
+        _take(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        if _holder(path) == os.getpid():
+            path.unlink()
+
+
+def _take(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Linked into place when it is whole: nobody ever reads half a number.
     draft = path.with_name(f"{path.name}{os.getpid()}~tmp")
@@ -189,11 +201,6 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         with suppress(FileNotFoundError):
             draft.unlink()
-    try:
-        yield
-    finally:
-        if _holder(path) == os.getpid():
-            path.unlink()
 
 
 def _claim(draft: Path, path: Path) -> bool:
@@ -215,12 +222,23 @@ def _holder(path: Path) -> int | None:
 
 
 def _replace(path: Path, text: str) -> None:
+    draft = path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
         ) as file:
+            draft = Path(file.name)
             file.write(text)
-        Path(file.name).replace(path)
+            file.flush()
+            # Else a power cut may leave the name and no text.
+            os.fsync(file.fileno())
+        draft.replace(path)
     except OSError as error:
-        raise AttachmentsError(f"Cannot write {path}: {error.strerror}. Make room or choose another folder.") from error
+        if draft != path:
+            draft.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> AttachmentsError:
+    return AttachmentsError(f"Cannot write {path}: {error.strerror}. Make room or choose another folder.")

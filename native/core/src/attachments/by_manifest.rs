@@ -247,7 +247,8 @@ impl<'a> Place<'a> {
         }
         if format != Host::current() || !Path::new(root).is_absolute() {
             return Err(CoreError::Attachments(format!(
-                "The outputs belong to {root}, which is no folder of this machine. Name a local folder for it."
+                "The outputs belong to {root}, which is no folder of this machine. Name a local folder \
+                 for it (--map-root, root_map)."
             )));
         }
         Ok(Self::Folder(normalize(Path::new(root))?))

@@ -333,7 +333,8 @@ async fn read_checked(item: &Item) -> Result<Bytes> {
 
 pub(crate) fn changed(path: &Path) -> CoreError {
     CoreError::Attachments(format!(
-        "{} was changed after it was hashed, so it was not uploaded. Submit again when no program writes it.",
+        "{} was changed after it was hashed, so it was not uploaded. Submit again, or make the \
+         manifest anew, when no program writes it.",
         path.display()
     ))
 }

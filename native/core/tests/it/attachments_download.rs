@@ -240,7 +240,8 @@ fn nothing_outside_the_root() {
     put_outputs(&server, "step-1/task-1/t_s", Path::new("C:\\proj"), &[("a", b"a")]);
     assert_eq!(
         get(&server, Conflict::Overwrite).unwrap_err().to_string(),
-        "The outputs belong to C:\\proj, which is no folder of this machine. Name a local folder for it."
+        "The outputs belong to C:\\proj, which is no folder of this machine. Name a local folder \
+         for it (--map-root, root_map)."
     );
 }
 

@@ -156,7 +156,8 @@ fn a_file_that_changes_is_not_stored_under_its_old_hash() {
     };
     let text = |path: &Path| {
         format!(
-            "{} was changed after it was hashed, so it was not uploaded. Submit again when no program writes it.",
+            "{} was changed after it was hashed, so it was not uploaded. Submit again, or make the \
+             manifest anew, when no program writes it.",
             path.display()
         )
     };

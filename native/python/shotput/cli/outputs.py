@@ -34,6 +34,12 @@ def outputs(
     sync: Annotated[
         bool, typer.Option("--sync", help="What all jobs of the queue made since the last time, and no JOB.")
     ] = False,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map-root", metavar="ROOT=FOLDER", help="Where the files of a root go, e.g. that of another machine."
+        ),
+    ] = None,
     conflict: Annotated[
         Conflict,
         typer.Option(
@@ -66,7 +72,7 @@ def outputs(
     if ignore_storage_profiles and storage_profile_id:
         raise CommandFailure("Give --storage-profile-id or --ignore-storage-profiles, and not both.", ExitCode.USAGE)
     if sync:
-        if name or step_id or task_id:
+        if name or step_id or task_id or roots:
             raise CommandFailure("--sync is about all jobs of the queue; leave the job out.", ExitCode.USAGE)
         connection = targets.connect(target)
         profile = None if ignore_storage_profiles else storage_profile_id or targets.storage_profile(connection)
@@ -83,8 +89,8 @@ def outputs(
         return _sync(connection, options, as_json)
     if dry_run or force_bootstrap or lookback:
         raise CommandFailure("--dry-run, --force-bootstrap and the lookback belong to --sync.", ExitCode.USAGE)
+    more: dict[str, Any] = {"step_id": step_id, "task_id": task_id, "root_map": _root_map(roots or [])}
     found, job = find(target, name or "last")
-    more: dict[str, Any] = {"step_id": step_id, "task_id": task_id}
     here = None if ignore_storage_profiles else storage_profile_id or targets.storage_profile(found.farm)
     there = job.get("storageProfileId")
     if here and there and here != there:
@@ -97,6 +103,17 @@ def outputs(
 
     emit(as_json, result, show_result)
     return ExitCode.OK
+
+
+def _root_map(texts: list[str]) -> dict[str, str]:
+    """``ROOT=FOLDER`` as the native call takes it."""
+    folders = {}
+    for text in texts:
+        root, _, folder = text.partition("=")
+        if not root or not folder:
+            raise CommandFailure(f"--map-root takes ROOT=FOLDER, not {text!r}.", ExitCode.USAGE)
+        folders[root] = str(Path(folder).expanduser().absolute())
+    return folders
 
 
 def _sync(connection: Connection, options: output_sync.Options, as_json: bool) -> int:
@@ -122,7 +139,10 @@ def _sync(connection: Connection, options: output_sync.Options, as_json: bool) -
         coming = "would come" if options.dry_run else "came"
         total = sum(len(run.jobs[kind]) for kind in ("added", "updated", "completed"))
         jobs = "1 job" if total == 1 else f"{total} jobs"
-        out.print(f"{counted(len(run.files))} {coming} of {jobs}, {size(run.statistics['total_bytes'])}")
+        if run.files or total:
+            out.print(f"{counted(len(run.files))} {coming} of {jobs}, {size(run.statistics['total_bytes'])}")
+        else:
+            out.print(f"Nothing is new since {run.since.astimezone():%Y-%m-%d %H:%M:%S}.")
         for folder in sorted({str(Path(path).parent) for path in run.files}):
             out.print(f"  {escape(folder)}")
         for job_id in run.jobs["no_storage_profile"]:
