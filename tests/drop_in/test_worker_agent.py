@@ -1,5 +1,5 @@
-"""The newest worker agent of PyPI over the drop-in: it imports as over the official package, takes nothing else, and its
-scripts bring files to a session and back.
+"""The newest worker agent of PyPI over the drop-in: it imports as over the official package, takes nothing else, and
+its scripts bring files to a session and back.
 """
 
 from __future__ import annotations

@@ -175,6 +175,11 @@ def upload_of_a_manifest(workstation: Workstation) -> None:
     with pytest.raises(JobAttachmentsS3ClientError) as refused:
         up.upload_bytes_to_s3(BytesIO(b""), "another", f"{prefix}/x")
     assert (refused.value.status_code, refused.value.bucket_name) == (403, "another")
+    another = JobAttachmentS3Settings("another", prefix)
+    with pytest.raises(JobAttachmentsS3ClientError, match=r"^Cannot upload .*, HTTP 403\)\. Check the ") as refused:
+        up.upload_assets(another, manifest, root, "x", force_s3_check=True)
+    assert (refused.value.status_code, refused.value.bucket_name) == (403, "another")
+    assert refused.value.key_or_prefix == f"{prefix}/Data/{entry.hash}.xxh128"
     with pytest.raises(
         AssetSyncError, match=r"^The setting s3_max_pool_connections is 0; it has to be a number above 0"
     ):

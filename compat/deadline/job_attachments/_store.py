@@ -7,6 +7,7 @@ that the caller gave puts and gets them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,6 +61,22 @@ def root_prefix(cas_prefix: str | None) -> str:
     return prefix.lstrip("/")
 
 
+# What the native module says of a request that the store refused.
+_REFUSED = re.compile(r"^Cannot (\w+) .*?s3://([^/\s]+)/(\S+) at \S+: .*, HTTP (\d{3})\)")
+
+
+def published(error: AttachmentsError) -> AssetSyncError:
+    """An exception of the native module under its published name."""
+    refused = _REFUSED.match(str(error))
+    if refused:
+        action, bucket, key, status = refused.groups()
+        answer = JobAttachmentsS3ClientError(f"trying to {action}", int(status), bucket, key)
+        # It has said all, with what to do next.
+        answer.args = error.args
+        return answer
+    return AssetSyncError(str(error))
+
+
 @contextmanager
 def translated(tracker: ProgressTracker | None = None) -> Iterator[None]:
     """The native module's exceptions under their published names."""
@@ -70,7 +87,7 @@ def translated(tracker: ProgressTracker | None = None) -> Iterator[None]:
     except DeadlineOperationCanceled as error:
         raise AssetSyncCancelledError(str(error), tracker and tracker.get_summary_statistics()) from error
     except AttachmentsError as error:
-        raise AssetSyncError(str(error)) from error
+        raise published(error) from error
 
 
 @contextmanager
