@@ -23,6 +23,7 @@ from ..exceptions import (
     DeadlineOperationTimedOut,
 )
 from ..job_bundle.parameters import JobParameter
+from ._monitor_urls import job_url
 from ._session import refusals, session_context
 from ._telemetry import record_function_latency_telemetry_event
 
@@ -118,6 +119,10 @@ def create_job_from_job_bundle(
             raise
     if job_id:
         _remember(job_id, config)
+        farm_id, queue_id = (config_file.get_setting(f"defaults.{one}_id", config) for one in ("farm", "queue"))
+        page = job_url(config, farm_id, queue_id, job_id)
+        if page:
+            print_function_callback(f"Job URL: {page}")
     return job_id
 
 
