@@ -29,7 +29,7 @@ test: renderer ## All tests
 integration: setup ## The integration tests against one running farm
 	@./tools/integration
 
-fuzz: ## Each fuzz target for SECONDS (60); needs a nightly Rust
+fuzz: ## Each fuzz target for SECONDS (60)
 	@./tools/fuzz $(SECONDS)
 
 peers: setup ## The official programs, for tests and benchmarks, in .bench/peers

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fakes.deadline_service import FARM, JOB, QUEUE, SESSION, STEP
+from fakes.deadline_service import FARM, FLEET, JOB, QUEUE, SESSION, STEP, STORAGE_PROFILE
 from shotput import _native
 
 Call = Callable[[], object]
@@ -113,10 +113,29 @@ def calls(where: Surroundings, watched: Callable[[Call], object] = at_once) -> d
     def new(kind: str) -> Path:
         return folder / f"{kind}-{os.getpid()}-{next(numbers)}"
 
-    def upload() -> object:
+    def snapshot() -> bytes:
         manifest = _native.snapshot(folder / "files")["manifest"]
+        assert isinstance(manifest, bytes)
+        return manifest
+
+    def upload() -> object:
+        manifest = snapshot()
         bucket: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target}
         return watched(lambda: _native.upload_snapshot(folder / "files", manifest, **bucket))
+
+    def with_snapshot(work: Callable[[bytes], object]) -> Call:
+        def call() -> object:
+            manifest = snapshot()
+            return watched(lambda: work(manifest))
+
+        return call
+
+    def fetch() -> object:
+        stored: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target}
+        manifest = snapshot()
+        _native.upload_snapshot(folder / "files", manifest, **stored)
+        one = {"manifest": manifest, "root_path": str(new("fetched"))}
+        return watched(lambda: _native.download_manifests({"manifests": [one], **stored}))
 
     def sync(function: Callable[[dict[str, Any]], object], **more: Any) -> object:
         params = {**of_session, "session_dir": str(new("session")), **more}
@@ -195,10 +214,23 @@ def calls(where: Surroundings, watched: Callable[[Call], object] = at_once) -> d
         "get_queue": lambda: _native.get_queue(*in_queue),
         "list_storage_profiles_for_queue": lambda: _native.list_storage_profiles_for_queue(*in_queue),
         "get_queue_parameter_definitions": lambda: _native.get_queue_parameter_definitions(*in_queue),
+        "get_storage_profile_for_queue": lambda: _native.get_storage_profile_for_queue(*in_queue, STORAGE_PROFILE),
+        "list_queue_environments": lambda: _native.list_queue_environments(*in_queue),
+        "list_queue_fleet_associations": lambda: _native.list_queue_fleet_associations(*in_queue),
+        "get_fleet": lambda: _native.get_fleet(FARM, FLEET),
+        "list_settings": _native.list_settings,
+        "resolve_target": _native.resolve_target,
+        "reach_service": lambda: _native.reach_service("deadline"),
+        "get_caller_identity": _native.get_caller_identity,
+        "probe_bucket": lambda: _native.probe_bucket(*in_queue, BUCKET, PREFIX, target=target),
+        "preview_submission": lambda: _native.preview_submission(
+            {"job_bundle_dir": where.bundle, "farm_id": FARM, "queue_id": QUEUE}
+        ),
         "get_job": lambda: _native.get_job(*in_job),
         "search_jobs": lambda: _native.search_jobs(FARM, [QUEUE]),
         "update_job": lambda: _native.update_job(*in_job, priority=1),
         "list_steps": lambda: _native.list_steps(*in_job),
+        "list_step_dependencies": lambda: _native.list_step_dependencies(*in_job, STEP),
         "list_tasks": lambda: _native.list_tasks(*in_job, STEP),
         "update_task": lambda: _native.update_task(*in_job, STEP, TASK, "READY"),
         "list_sessions": lambda: _native.list_sessions(*in_job),
@@ -217,6 +249,18 @@ def calls(where: Surroundings, watched: Callable[[Call], object] = at_once) -> d
         "hash_bytes": lambda: _native.hash_bytes(bytes(10_000_000)),
         "snapshot": lambda: _native.snapshot(folder / "files", cache_dir=folder / "cache"),
         "upload_snapshot": upload,
+        "upload_manifest": with_snapshot(
+            lambda manifest: _native.upload_manifest(
+                manifest, new("manifest").name, bucket=BUCKET, root_prefix=PREFIX, target=target
+            )
+        ),
+        "copy_snapshot": with_snapshot(
+            lambda manifest: _native.copy_snapshot(folder / "files", manifest, new("copies"))
+        ),
+        "merge_manifests": with_snapshot(lambda manifest: _native.merge_manifests([manifest] * 50)),
+        "list_output_manifests": lambda: _native.list_output_manifests({**place, "target": target}),
+        "read_manifests": lambda: _native.read_manifests({**place, "target": target}),
+        "download_manifests": fetch,
         "download_job_outputs": lambda: _native.download_job_outputs({**place, "target": target}),
         "sync_inputs": lambda: sync(_native.sync_inputs),
         "sync_outputs": lambda: sync(

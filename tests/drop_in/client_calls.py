@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deadline.client import api
 from deadline.client import version as client_version
-from deadline.client.api import _queue_parameters, _session
+from deadline.client.api import _loginout, _queue_parameters, _session
 from deadline.client.config import config_file, set_setting
 from deadline.client.exceptions import DeadlineOperationError
 from deadline.job_attachments import version as attachments_version
@@ -29,6 +29,7 @@ from deadline.job_attachments.models import (
 from deadline.job_attachments.progress_tracker import SummaryStatistics
 from drop_in.calls import calls
 from drop_in.conftest import PARAMETER, Workstation
+from fakes.console_sign_in import PROFILE, AwsCommand
 
 API = "deadline.client.api"
 USER = "00000000-1111-2222-3333-444444444444"
@@ -269,6 +270,30 @@ def login(workstation: Workstation) -> None:
     assert told == [{"credentials_source": api.AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN}]
     assert api.check_authentication_status() is api.AwsAuthenticationStatus.AUTHENTICATED
     assert api.logout() == "Logged out.\n"
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
+
+
+@calls("deadline.client.api._loginout", "LoginCanceled")
+def login_to_the_console(workstation: Workstation) -> None:
+    role = api.assume_queue_role_for_user(farmId=workstation.farm_id, queueId=workstation.queue_id)["credentials"]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del os.environ[name]
+    keys = {"accessKeyId": role["accessKeyId"], "secretAccessKey": role["secretAccessKey"]}
+    os.environ["PATH"] = f"{workstation.folder / 'programs'}{os.pathsep}{os.environ['PATH']}"
+    workstation.file("home/.aws/config", f"[profile studio]\n{PROFILE}")
+    set_setting("defaults.aws_profile_name", "studio")
+    assert api.get_credentials_source() is api.AwsCredentialsSource.AWS_CONSOLE_LOGIN
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
+    programs = workstation.folder / "programs"
+    AwsCommand.install(programs, ends_with=None)
+    with pytest.raises(_loginout.LoginCanceled):
+        api.login(None, lambda: True)
+    AwsCommand.install(programs, sessionToken=role["sessionToken"], **keys)
+    told: list[dict[str, Any]] = []
+    assert api.login(lambda **keywords: told.append(keywords), lambda: False) == "AWS Console sign-in profile: studio"
+    assert told == [{"credentials_source": api.AwsCredentialsSource.AWS_CONSOLE_LOGIN}]
+    assert api.check_authentication_status() is api.AwsAuthenticationStatus.AUTHENTICATED
+    assert api.logout() == "Successfully logged out of AWS Console sign-in profile: studio"
     assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
 
 

@@ -1,6 +1,6 @@
 """The tables of what the drop-in has, one row a symbol, and their pages in the documentation.
 
-``python tests/drop_in/table.py`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
+``PYTHONPATH=tests python -m drop_in.table`` writes the rows into ``docs/compatibility.md``; a test holds them equal.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-_TESTS = Path(__file__).parents[1]
+from generated_rows import PAGE, replaced
+
 _TABLE = Path(__file__).with_name("symbols.toml")
-_CONTRACT = _TESTS / "unit" / "native" / "contract" / "contract.toml"
-PAGE = _TESTS.parent / "docs" / "compatibility.md"
+_CONTRACT = Path(__file__).parents[1] / "unit" / "native" / "contract" / "contract.toml"
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,7 @@ def _contract() -> str:
 
 def page(text: str) -> str:
     """The page with the rows of today."""
-    for part, lines in (("contract", _contract()), ("rows", _symbols())):
-        begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->\n"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = f"{before}{begin}\n{lines}{end}{after}"
-    return text
+    return replaced(replaced(text, "contract", _contract()), "rows", _symbols())
 
 
 if __name__ == "__main__":

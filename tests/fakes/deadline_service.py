@@ -149,7 +149,7 @@ class DeadlineService:
             def serve(self) -> None:
                 service._serve(self)
 
-            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve  # noqa: N815
+            do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = serve  # noqa: N815
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -221,7 +221,8 @@ class DeadlineService:
             handler.send_header("x-amzn-errortype", answer["__type"])
         handler.send_header("Content-Length", str(len(payload)))
         handler.end_headers()
-        handler.wfile.write(payload)
+        if request.method != "HEAD":
+            handler.wfile.write(payload)
 
     def _answer(self, request: Request) -> tuple[int, Any]:
         for answer in self.answers:
@@ -255,6 +256,7 @@ class DeadlineService:
             f"{queue}/storage-profiles": ("storageProfiles", [self.storage_profile]),
             f"{job}/steps": ("steps", self.steps),
             f"{job}/steps/{STEP}/tasks": ("tasks", self.tasks),
+            f"{job}/steps/{STEP}/dependencies": ("dependencies", []),
             f"{job}/sessions": ("sessions", [{"sessionId": SESSION, "lifecycleStatus": "ENDED", "extraMember": 1}]),
             f"{job}/session-actions": ("sessionActions", []),
         }

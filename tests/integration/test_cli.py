@@ -378,7 +378,8 @@ def test_a_beginning_that_several_jobs_have(shotput: Command, light: Path) -> No
         (
             ["job", "outputs", "--conflict", "merge"],
             2,
-            "Invalid value for '--conflict': 'merge' is not one of 'skip', 'overwrite', 'create_copy'. See `shotput "
+            "Invalid value for '--conflict' / '--conflict-resolution': 'merge' is not one of 'skip', 'overwrite', "
+            "'create_copy'. See `shotput "
             "job outputs --help`.",
         ),
         (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import console_sign_in
 from fakes.deadline_monitor import Monitor
 from fakes.deadline_service import FARM, DeadlineService
 from integration.command import Command
@@ -96,13 +97,34 @@ def test_an_interrupt_ends_the_wait_and_the_monitor(shotput: Command, service: D
     monitor.wait_until_gone()
 
 
+def test_a_sign_in_to_the_console(
+    shotput: Command, config: Path, install: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(f"[profile studio]\n{console_sign_in.PROFILE}")
+    shotput("config", "set", "deadline-cloud-monitor.path", "")
+    monkeypatch.setenv("AWS_LOGIN_CACHE_DIRECTORY", str(shotput.folder / "keys"))
+    programs = shotput.folder / "programs"
+    with_programs = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "AWS_LOGIN_CACHE_DIRECTORY": str(shotput.folder / "keys"),
+    }
+    shotput.environment.update(with_programs)
+    assert "credentials  a sign-in to the AWS console" in shotput("status", code=5)
+    console_sign_in.AwsCommand.install(programs)
+    assert shotput("login") == "✓ Logged in. AWS Console sign-in profile: studio\n"
+    assert shotput("status").startswith("● AUTHENTICATED\n")
+    assert shotput("logout") == "✓ Logged out. Successfully logged out of AWS Console sign-in profile: studio\n"
+    assert shotput("status", code=5).splitlines()[-1] == "→ Log in: shotput login"
+
+
 def test_profiles_that_cannot_log_in(shotput: Command, config: Path, install: Any) -> None:
     install()
     for command in ("login", "logout"):
         said = shotput.refused(command, "--profile", "plain", code=6)
         assert said.startswith(
-            "Logging in and out is only supported for AWS profiles that the Deadline Cloud monitor made; the profile "
-            '"plain" is none. Log in with the tool that made it, or set defaults.aws_profile_name in '
+            "Logging in and out is only supported for AWS profiles of the Deadline Cloud monitor and of sign-ins to "
+            'the AWS console; the profile "plain" is neither. Log in with the tool that made it, or set '
         )
     shotput("config", "set", "deadline-cloud-monitor.path", "")
     assert shotput.refused("login", code=6) == (

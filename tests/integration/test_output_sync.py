@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,19 @@ class Studio:
         self.renders = folder / "renders"
         self.checkpoints = folder / "checkpoints"
 
-    def job(self, name: str, frames: str = "1-3", **params: str) -> str:
+    def job(self, name: str, frames: str = "1-3") -> str:
         """Submit a job that writes a file a frame into ``renders/<name>``, and wait for its end."""
-        out = str(self.renders / name)
-        source = bundle(self.folder / f"bundle-{name}", writer(name, frames), {"OutputDir": out}, outputs=[out])
-        job_id = str(self.shotput.document("submit", source)["jobId"])
+        job_id = self.submit(name, writer(name, frames))
         self.shotput("job", "wait", job_id)
         return job_id
+
+    def submit(self, name: str, template: dict[str, Any], then: str = "") -> str:
+        """Submit such a job; its tasks run more code at their end, with the frame in ``sys.argv[2]``."""
+        arguments = template["steps"][0]["script"]["actions"]["onRun"]["args"]
+        arguments[1] = "; ".join(filter(None, (arguments[1], then)))
+        out = str(self.renders / name)
+        source = bundle(self.folder / f"bundle-{name}", template, {"OutputDir": out}, outputs=[out])
+        return str(self.shotput.document("submit", source)["jobId"])
 
     def sync(self, *words: str | Path, code: int = 0) -> Any:
         folder = ("--checkpoint-dir", self.checkpoints)
@@ -135,6 +143,52 @@ def test_a_requeued_task_comes_again(studio: Studio) -> None:
     farm.wait_job(job_id)
     done = studio.sync()
     assert (done["files"], done["jobs"]["updated"]) == ([str(studio.renders / "again/2.txt")], [job_id])
+
+
+def test_frames_come_while_the_job_runs(studio: Studio) -> None:
+    gate = studio.folder / "gate"
+    waiting = f"import time; is_free = lambda: sys.argv[2] == '1' or pathlib.Path({str(gate)!r}).exists(); "
+    waiting += "[time.sleep(0.1) for _ in iter(is_free, True)]"
+    job_id = studio.submit("running", writer("running", "1-2"), waiting)
+    farm = studio.farm
+    farm.wait(lambda: farm.job(job_id)["taskRunStatusCounts"]["SUCCEEDED"] == 1, "the first frame", 60)
+    done = studio.sync(*LOOKBACK)
+    assert (done["files"], done["jobs"]["added"]) == ([str(studio.renders / "running/1.txt")], [job_id])
+    again = studio.sync()
+    assert (again["files"], again["jobs"]["unchanged"]) == ([], [job_id])
+    gate.touch()
+    farm.wait_job(job_id)
+    done = studio.sync()
+    assert (done["files"], done["jobs"]["updated"]) == ([str(studio.renders / "running/2.txt")], [job_id])
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+def test_an_interrupted_run_is_made_up_for(studio: Studio, how: signal.Signals) -> None:
+    studio.job("first", "1")
+    studio.sync(*LOOKBACK)
+    before = studio.checkpoint.read_bytes()
+    many = "import os; [(folder / f'{index}.bin').write_bytes(os.urandom(1_000_000)) for index in range(200)]"
+    job_id = studio.submit("many", writer("many", "1"), many)
+    studio.shotput("job", "wait", job_id)
+    process = studio.shotput.start("job", "outputs", "--sync", "--checkpoint-dir", studio.checkpoints)
+    while not list(studio.renders.glob("many/*.bin")):
+        time.sleep(0.001)
+    process.send_signal(how)
+    answer = studio.shotput.end(process)
+    lock = studio.checkpoint.with_name(f"{studio.checkpoint.name}.pid")
+    if how == signal.SIGINT:
+        assert (answer.code, lock.exists()) == (130, False)
+        assert answer.err.startswith("Canceled. What came home stays. The next run fetches the rest.\nLog: ")
+    assert studio.checkpoint.read_bytes() == before
+    visible = list(studio.renders.glob("many/*.bin"))
+    assert 0 < len(visible) < 200
+    assert {path.stat().st_size for path in visible} == {1_000_000}
+    done = studio.sync()
+    assert (len(done["files"]), done["failed"]) == (201, {})
+    assert done["statistics"]["skipped_files"] >= len(visible)
+    # Nothing else lies there: no part, no draft.
+    assert len(list((studio.renders / "many").iterdir())) == 201
+    assert not lock.exists()
 
 
 def test_either_program_goes_on_where_the_other_stopped(studio: Studio, official: Any) -> None:

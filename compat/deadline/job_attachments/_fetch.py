@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, Union
 
 from shotput import _native
+from shotput.errors import AttachmentsError
 
 from . import _store
 from ._aws.aws_clients import get_boto3_session
@@ -44,14 +45,22 @@ def _download(
         _ensure_paths_within_directory(str(root), [entry.path for entry in manifest.paths])
     feed = Feed(tracker)
     with translated(tracker):
-        done = _native.download_snapshots(
-            [(root, manifest.encode().encode("utf-8")) for root, manifest in places if manifest.paths],
-            bucket=bucket,
-            root_prefix=_store.root_prefix(cas_prefix),
-            target=_store.target(session or get_boto3_session()),
-            conflict_resolution=conflict.name,
-            on_progress=feed.report,
-        )
+        wanted = [
+            {"root_path": str(root), "manifest": manifest.encode().encode("utf-8")}
+            for root, manifest in places
+            if manifest.paths
+        ]
+        params = {
+            "manifests": wanted,
+            "bucket": bucket,
+            "root_prefix": _store.root_prefix(cas_prefix),
+            "target": _store.target(session or get_boto3_session()),
+            "conflict_resolution": conflict.name,
+        }
+        done = _native.download_manifests(params, on_progress=feed.report)
+        for group in done["groups"].values():
+            if group["error"]:
+                raise AttachmentsError(group["error"])
     feed.finish(done["statistics"])
     found = []
     for root, _ in places:

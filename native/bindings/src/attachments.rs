@@ -16,7 +16,7 @@ use serde::Deserialize;
 use shotput_core::CoreError;
 use shotput_core::attachments::download::Conflict;
 use shotput_core::attachments::manifest::Manifest;
-use shotput_core::attachments::outputs::{self, OutputRequest, Scope, SnapshotRequest};
+use shotput_core::attachments::outputs::{self, OutputRequest, Scope};
 use shotput_core::attachments::progress::Progress;
 use shotput_core::attachments::s3::S3Access;
 use shotput_core::attachments::sync::{self, Attachments, PathMappingRule, Run, Session, Snapshot};
@@ -26,7 +26,6 @@ use shotput_core::service::{Service, block_on};
 use tokio_util::sync::CancellationToken;
 
 use crate::config as target;
-use crate::error::Error;
 use crate::runtime::{Raised, run_with};
 
 /// A Python callable as a callback of the core: truthy goes on; an exception cancels and comes out of the call.
@@ -111,34 +110,6 @@ fn upload_snapshot(
         upload::upload_snapshot(&root, &manifest, &destination, &options, Some(&on_progress), &token)
     })?;
     Ok(pythonize(py, &statistics)?.unbind())
-}
-
-#[pyfunction]
-#[pyo3(signature = (snapshots, *, bucket, root_prefix, target=None, conflict_resolution="CREATE_COPY", on_progress=None))]
-fn download_snapshots(
-    py: Python<'_>,
-    snapshots: Vec<(PathBuf, Vec<u8>)>,
-    bucket: String,
-    root_prefix: String,
-    target: Option<&Bound<'_, PyAny>>,
-    conflict_resolution: &str,
-    on_progress: Option<Py<PyAny>>,
-) -> PyResult<Py<PyAny>> {
-    let target = target::Place::of(None, target)?;
-    let conflict = Conflict::parse(conflict_resolution).map_err(Error::from)?;
-    let callback = Callback::new(on_progress);
-    let raised = callback.raised.clone();
-    let downloaded = run_with(py, &raised, move |token| {
-        let access = block_on(&token, async { S3Access::of_target(&target.resolve().await?).await })?;
-        let decoded = snapshots
-            .into_iter()
-            .map(|(root, bytes)| Ok((root, Manifest::decode(&bytes, "given to download_snapshots")?)))
-            .collect::<Result<Vec<_>, CoreError>>()?;
-        let request = SnapshotRequest { access, bucket, root_prefix, conflict };
-        let on_progress = |progress: Progress| callback.call(&progress);
-        outputs::download_snapshots(&decoded, &request, Some(&on_progress), &token)
-    })?;
-    Ok(pythonize(py, &downloaded)?.unbind())
 }
 
 /// A job's attachments in the object store, as far as the caller names the place.
@@ -385,7 +356,6 @@ fn sync_outputs(py: Python<'_>, params: &Bound<'_, PyDict>, on_progress: Option<
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(upload_snapshot, module)?)?;
-    module.add_function(wrap_pyfunction!(download_snapshots, module)?)?;
     module.add_function(wrap_pyfunction!(download_job_outputs, module)?)?;
     module.add_function(wrap_pyfunction!(sync_inputs, module)?)?;
     module.add_function(wrap_pyfunction!(sync_outputs, module)?)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shotput_core::Result as CoreResult;
 use shotput_core::config::Config;
 use shotput_core::credentials::CredentialsSource;
-use shotput_core::login::{AuthStatus, Monitor, is_answered};
+use shotput_core::login::{AuthStatus, Login, is_answered};
 use shotput_core::service::block_on;
 use shotput_core::telemetry::Recorder;
 use tokio_util::sync::CancellationToken;
@@ -116,25 +116,27 @@ fn login(
     let raised = Raised::default();
     let kept = raised.clone();
     runtime::run_with(py, &raised, move |token| {
-        let on_pending = || {
-            if let Some(callable) = &on_pending_authorization {
-                kept.call(&token, |py| pending(py, callable).map(|()| true));
-            }
-        };
         let is_canceled = || {
             on_cancellation_check.as_ref().is_some_and(|callable| {
                 // An exception cancels by the token; its own text comes out then.
                 kept.call(&token, |py| callable.bind(py).call0()?.is_truthy())
             })
         };
-        timed("login", config_path, &token, |monitor| monitor.login(&on_pending, &is_canceled, &token))
+        timed("login", config_path, &token, |login| {
+            let on_pending = || {
+                if let Some(callable) = &on_pending_authorization {
+                    kept.call(&token, |py| pending(py, callable, login.source()).map(|()| true));
+                }
+            };
+            login.log_in(&on_pending, &is_canceled, &token)
+        })
     })
 }
 
-/// Tells the caller that the monitor waits for a person.
-fn pending(py: Python<'_>, callable: &Py<PyAny>) -> PyResult<()> {
+/// Tells the caller that a program waits for a person.
+fn pending(py: Python<'_>, callable: &Py<PyAny>, source: CredentialsSource) -> PyResult<()> {
     let sources = py.import("shotput.auth")?.getattr("AwsCredentialsSource")?;
-    let source = sources.call1((pythonize(py, &CredentialsSource::DeadlineCloudMonitorLogin)?,))?;
+    let source = sources.call1((pythonize(py, &source)?,))?;
     let keywords = PyDict::new(py);
     keywords.set_item("credentials_source", source)?;
     callable.bind(py).call((), Some(&keywords)).map(drop)
@@ -143,20 +145,20 @@ fn pending(py: Python<'_>, callable: &Py<PyAny>) -> PyResult<()> {
 #[pyfunction]
 #[pyo3(signature = (config_path=None))]
 fn logout(py: Python<'_>, config_path: Option<PathBuf>) -> PyResult<String> {
-    runtime::run(py, move |token| timed("logout", config_path, &token, |monitor| monitor.logout(&token)))
+    runtime::run(py, move |token| timed("logout", config_path, &token, |login| login.log_out(&token)))
 }
 
-/// Has the monitor of a configuration do something, and records how long it took.
+/// Does something with the login of a configuration, and records how long it took.
 fn timed(
     function: &str,
     config_path: Option<PathBuf>,
     token: &CancellationToken,
-    work: impl FnOnce(&Monitor) -> CoreResult<String>,
+    work: impl FnOnce(&Login) -> CoreResult<String>,
 ) -> CoreResult<String> {
     let config = Config::read_lenient(config_path.as_deref());
     let recorder = Recorder::new(telemetry::client(&config, config_path.as_deref(), token)?, false);
     let started = Instant::now();
-    let outcome = work(&Monitor::of(config, token)?);
+    let outcome = work(&Login::of(config, token)?);
     recorder.record_latency(function, started.elapsed());
     outcome
 }

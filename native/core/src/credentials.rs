@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::error::{CoreError, Result};
 
 pub use network::{Network, host, is_address, is_loopback};
-pub use profiles::CredentialsSource;
+pub use profiles::{CredentialsSource, ProfileLogin};
 
 use profiles::AwsProfile;
 
@@ -80,9 +80,9 @@ pub struct Target {
     /// The monitor of such a login.
     #[serde(skip)]
     pub monitor_id: Option<String>,
-    /// Whether the profile's credentials are those of a sign-in to the AWS console.
+    /// The region of the AWS profile, where its credentials are renewed. The farm may be in another.
     #[serde(skip)]
-    pub of_console: bool,
+    pub profile_region: Option<String>,
     /// A proxy for all that is not loopback.
     #[serde(skip)]
     pub proxy: Option<String>,
@@ -127,10 +127,11 @@ impl Target {
         let network = Network::from_environment(env);
         let keep_host =
             !network.inject_host_prefix || profile.get("disable_host_prefix_injection").is_some_and(network::is_true);
-        let region = setting("defaults.farm_region")?
-            .or_else(|| profile.variable("AWS_REGION"))
+        let profile_region = profile
+            .variable("AWS_REGION")
             .or_else(|| profile.variable("AWS_DEFAULT_REGION"))
             .or_else(|| profile.get("region").map(str::to_owned));
+        let region = setting("defaults.farm_region")?.or_else(|| profile_region.clone());
         let ca_bundle = setting("settings.ca_bundle")?
             .map(|path| crate::config::expand_home(&path))
             .or(network.ca_bundle)
@@ -159,7 +160,7 @@ impl Target {
             sts_endpoint_url: endpoints.sts,
             logs_endpoint_url: endpoints.logs,
             profile: profile.name.clone(),
-            of_console: profile.source() == CredentialsSource::AwsConsoleLogin,
+            profile_region,
             principal_id: of_monitor("user_id"),
             monitor_id: of_monitor("monitor_id"),
             proxy: setting("settings.https_proxy")?,
@@ -256,19 +257,11 @@ impl Target {
             // The first link of the AWS chain. Setting up the others costs more than the call that is made with it.
             return Ok(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()));
         }
-        if self.of_console {
-            // The SDK could, for twenty more crates in every host. The AWS command hands the same keys over.
-            let name = self.profile.as_deref().unwrap_or("default");
-            return Err(CoreError::Config(format!(
-                "The AWS profile {name:?} is a sign-in to the AWS console, whose keys only the AWS command can renew. \
-                 Add a profile with `credential_process = aws configure export-credentials --profile {name}` to the \
-                 AWS configuration, and set defaults.aws_profile_name to it."
-            )));
-        }
-        // Single sign-on and roles are asked at AWS even when the farm is not.
+        // Single sign-on, console sign-ins and roles are asked at AWS even when the farm is not.
+        let region = self.profile_region.clone().map_or_else(|| self.region(), |region| Ok(Region::new(region)))?;
         let provider_config = ProviderConfig::default()
             .with_behavior_version(Some(BehaviorVersion::latest()))
-            .with_region(Some(self.region()?))
+            .with_region(Some(region))
             .with_http_client(self.network().http_client(None)?);
         Ok(match &self.profile {
             // A named profile comes before keys in the environment, as with every other tool that is given a profile.
@@ -321,6 +314,11 @@ pub async fn credentials_source(config: &Config) -> Result<CredentialsSource> {
 /// As [`credentials_source`], in the given environment and file system.
 pub async fn credentials_source_in(config: &Config, env: &Env, fs: &Fs) -> Result<CredentialsSource> {
     Ok(AwsProfile::load(config, env, fs).await?.source())
+}
+
+/// Who logs in to the profile of a configuration. Files are read, nothing is asked over the network.
+pub async fn login_of(config: &Config) -> Result<ProfileLogin> {
+    Ok(AwsProfile::load(config, &Env::real(), &Fs::real()).await?.login())
 }
 
 #[derive(Default)]

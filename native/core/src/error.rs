@@ -46,7 +46,8 @@ pub enum CoreError {
     Service {
         /// The operation, e.g. `GetFarm`.
         operation: String,
-        /// The modelled error code, e.g. `ResourceNotFoundException`; empty when nothing answered.
+        /// The modelled error code, e.g. `ResourceNotFoundException`; empty when nothing answered, `NoCredentials`
+        /// when there was nothing to sign the request with.
         code: String,
         /// HTTP status, 0 when nothing answered.
         status: u16,

@@ -132,15 +132,8 @@ impl Service {
             let cause = err.source().map_or_else(|| err.to_string(), chain);
             return service_error_text(operation, format!("{operation} was not sent: {cause}. Correct the arguments."));
         }
-        if find::<CredentialsError>(err).is_some() {
-            return service_error_text(
-                operation,
-                format!(
-                    "{operation} was not sent, because there are no usable AWS credentials: {}. Log in, or set the \
-                     profile (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
-                    chain(err)
-                ),
-            );
+        if let Some(fault) = find::<CredentialsError>(err) {
+            return without_credentials(operation, fault);
         }
         self.silent(operation, chain(err))
     }
@@ -180,6 +173,20 @@ fn service_error(operation: &str, code: &str, status: u16, message: &str) -> Cor
 
 fn service_error_text(operation: &str, message: String) -> CoreError {
     CoreError::Service { operation: operation.to_owned(), code: String::new(), status: 0, message }
+}
+
+/// Nothing was sent, because there was nothing to sign it with.
+fn without_credentials(operation: &str, fault: &CredentialsError) -> CoreError {
+    let why = fault.source().map_or_else(|| chain(fault), chain);
+    CoreError::Service {
+        operation: operation.to_owned(),
+        code: "NoCredentials".into(),
+        status: 0,
+        message: format!(
+            "{operation} was not sent, because there are no usable AWS credentials: {why}. Log in, or set the profile \
+             (defaults.aws_profile_name) or the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)."
+        ),
+    }
 }
 
 fn silent(operation: &str, place: &str, why: String) -> CoreError {

@@ -36,7 +36,6 @@ __all__ = [
     "decode_job_template",
     "download_job_outputs",
     "download_manifests",
-    "download_snapshots",
     "environment_from_template",
     "find_orphans",
     "get_caller_identity",
@@ -136,8 +135,8 @@ def get_credentials_source(config_path: str | PathLike[str] | None = None) -> st
     """Where the credentials of the configured AWS profile come from, by the AWS files and variables of this machine.
 
     ``NOT_VALID`` (no such profile), ``HOST_PROVIDED``, ``DEADLINE_CLOUD_MONITOR_LOGIN`` or ``AWS_CONSOLE_LOGIN`` (a
-    profile of ``aws login``, whose keys reach Shotput through ``credential_process``). Nothing goes over the network,
-    and nothing is raised: files that cannot be read count as empty.
+    sign-in to the AWS console, by ``aws login`` or the monitor). Nothing goes over the network, and nothing is raised:
+    files that cannot be read count as empty.
     """
 
 def check_auth_status(
@@ -145,8 +144,8 @@ def check_auth_status(
 ) -> dict[str, Any]:
     """Ask the service for one farm: ``{"credentials_source": str, "auth_status": str, "api_available": bool}``.
 
-    By ``ListFarms``. ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a monitor login that ended) or
-    ``CONFIGURATION_ERROR``. Does not raise when the service refuses or is silent.
+    By ``ListFarms``. ``auth_status`` is ``AUTHENTICATED``, ``NEEDS_LOGIN`` (a login through the monitor or to the AWS
+    console that ended) or ``CONFIGURATION_ERROR``. Does not raise when the service refuses or is silent.
     """
 
 def check_auth_status_with_progress(
@@ -169,22 +168,27 @@ def login(
     on_pending_authorization: Callable[..., object] | None = None,
     on_cancellation_check: Callable[[], object] | None = None,
 ) -> str:
-    """Log in through the Deadline Cloud monitor, and wait until the service answers; a sentence with the profile.
+    """Log in to the AWS profile, and wait until the service answers; a sentence with the profile.
 
-    Starts the program of the setting ``deadline-cloud-monitor.path`` with ``login --profile NAME`` and asks the
-    service every half second. ``on_pending_authorization(credentials_source=AwsCredentialsSource)`` is called once,
-    when the program runs. ``on_cancellation_check()`` is asked every half second; a true answer ends the program and
-    raises ``DeadlineOperationCanceled``. What a callback raises comes out of the call. Without a cancellation, the
-    call waits until the login is done or the program fails.
+    Starts the Deadline Cloud monitor, the program of the setting ``deadline-cloud-monitor.path``, with ``login
+    --profile NAME`` and asks the service every half second. For a sign-in to the AWS console it does the same where
+    that setting has a value; elsewhere it runs ``aws login --profile NAME`` to its end.
+    ``on_pending_authorization(credentials_source=AwsCredentialsSource)`` is called once, when the program runs.
+    ``on_cancellation_check()`` is asked every half second; a true answer ends the program and raises
+    ``DeadlineOperationCanceled``. What a callback raises comes out of the call. Without a cancellation, the call waits
+    until the login is done or the program fails.
 
-    Raises ``UnsupportedProfileTypeForLoginLogout`` for a profile that the monitor did not make, ``ConfigError``
-    without a path, ``DeadlineOperationError`` when the program cannot be started or fails.
+    Raises ``UnsupportedProfileTypeForLoginLogout`` for a profile of another kind, ``ConfigError`` for one of the
+    monitor without a path, ``DeadlineOperationError`` when the program cannot be started or fails, or when the service
+    refuses who signed in by ``aws login``.
     """
 
 def logout(config_path: str | PathLike[str] | None = None) -> str:
     """Have the Deadline Cloud monitor log out of the profile; what it printed.
 
-    Credentials of queue roles that this process holds are dropped. Raises as :func:`login`.
+    A sign-in to the AWS console ends for all AWS tools: its keys are removed (from ``~/.aws/login/cache``), and the
+    monitor is told where there is one; the answer is a sentence with the profile. Credentials of queue roles that this
+    process holds are dropped. Raises as :func:`login`.
     """
 
 # --- resources --------------------------------------------------------------------------------------------------------
@@ -811,22 +815,6 @@ def copy_snapshot(
     """Copy the objects of a manifest to ``folder/Data/``, as the object store has them; the statistics.
 
     Raises ``AttachmentsError``, also for a file that changed since it was hashed, ``DeadlineOperationCanceled``.
-    """
-
-def download_snapshots(
-    snapshots: Sequence[tuple[str | PathLike[str], bytes]],
-    *,
-    bucket: str,
-    root_prefix: str,
-    target: Mapping[str, Any] | None = None,
-    conflict_resolution: str = "CREATE_COPY",
-    on_progress: Callable[[dict[str, Any]], object] | None = None,
-) -> dict[str, Any]:
-    """Bring the files of manifests to disk: pairs of a local folder and a manifest, all in one download.
-
-    ``conflict_resolution``, what comes back and what holds for the files are those of :func:`download_job_outputs`.
-
-    Raises ``AttachmentsError``, ``ConfigError``, ``DeadlineOperationCanceled``.
     """
 
 def merge_manifests(manifests: Sequence[bytes]) -> bytes:

@@ -41,7 +41,6 @@ copy_snapshot = _awaitable(_native.copy_snapshot)
 create_job_from_job_bundle = _awaitable(_native.create_job_from_job_bundle)
 download_job_outputs = _awaitable(_native.download_job_outputs)
 download_manifests = _awaitable(_native.download_manifests)
-download_snapshots = _awaitable(_native.download_snapshots)
 get_credentials_source = _awaitable(_native.get_credentials_source)
 get_farm = _awaitable(_native.get_farm)
 get_fleet = _awaitable(_native.get_fleet)
@@ -82,7 +81,6 @@ __all__ = [
     "create_job_from_job_bundle",
     "download_job_outputs",
     "download_manifests",
-    "download_snapshots",
     "get_credentials_source",
     "get_farm",
     "get_fleet",

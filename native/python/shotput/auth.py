@@ -18,7 +18,7 @@ class AwsCredentialsSource(str, Enum):
     DEADLINE_CLOUD_MONITOR_LOGIN = "DEADLINE_CLOUD_MONITOR_LOGIN"
     """A profile that the Deadline Cloud monitor made."""
     AWS_CONSOLE_LOGIN = "AWS_CONSOLE_LOGIN"
-    """A profile of a sign-in to the AWS console, by ``aws login``."""
+    """A profile of a sign-in to the AWS console, by ``aws login`` or the Deadline Cloud monitor."""
 
 
 class AwsAuthenticationStatus(str, Enum):
@@ -29,7 +29,7 @@ class AwsAuthenticationStatus(str, Enum):
     AUTHENTICATED = "AUTHENTICATED"
     """It answers."""
     NEEDS_LOGIN = "NEEDS_LOGIN"
-    """The login through the Deadline Cloud monitor ended."""
+    """The login ended, through the Deadline Cloud monitor or to the AWS console."""
 
 
 __all__ = ["AwsAuthenticationStatus", "AwsCredentialsSource"]

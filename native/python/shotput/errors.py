@@ -49,14 +49,14 @@ class ConfigError(DeadlineOperationError):
 
 
 class UnsupportedProfileTypeForLoginLogout(DeadlineOperationError):
-    """The AWS profile was not made by the Deadline Cloud monitor, which alone logs in and out."""
+    """Nobody logs in to the AWS profile: it is none of the Deadline Cloud monitor and no sign-in to the console."""
 
 
 class ServiceError(DeadlineOperationError):
     """A service answered with an error, or did not answer.
 
-    ``code`` is the modelled error code (``""`` when nothing answered), ``operation`` the operation's name and
-    ``status`` the HTTP status (0 when nothing answered).
+    ``code`` is the modelled error code (``""`` when nothing answered, ``"NoCredentials"`` when there was nothing to
+    sign with), ``operation`` the operation's name and ``status`` the HTTP status (0 when nothing answered).
     """
 
     def __init__(self, message: str, code: str = "", operation: str = "", status: int = 0) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import console_sign_in
 from fakes.deadline_service import FARM, FLEET, QUEUE, STORAGE_PROFILE, DeadlineService
 from shotput import _native
 from shotput.cli import diagnosis
@@ -444,6 +445,35 @@ def test_somebody_who_is_not_logged_in(cloud: Cloud) -> None:
         "Log in: shotput login",
     )
     assert findings["identity.credentials"].found == "a login of the Deadline Cloud monitor, profile person"
+
+
+def test_nothing_to_sign_with(cloud: Cloud) -> None:
+    with (cloud.folder / "aws").open("a") as aws:
+        aws.write(f"[profile console]\n{console_sign_in.PROFILE}[profile empty]\nregion = us-west-2\n")
+    for profile, source, status, then in [
+        ("console", "a sign-in to the AWS console, profile console", "NEEDS_LOGIN", "Log in: shotput login"),
+        ("empty", "the AWS profile empty", "CONFIGURATION_ERROR", "Log in, or set the profile"),
+    ]:
+        _native.set_setting("defaults.aws_profile_name", profile)
+        _native.set_setting("defaults.farm_id", FARM)
+        _native.set_setting("defaults.queue_id", QUEUE)
+        findings = cloud.examine(cloud.bundle())
+        assert findings["identity.credentials"].found == source
+        login = findings["identity.login"]
+        assert login.level is Level.FAILED
+        assert login.found.startswith(
+            f"{status}: ListFarms was not sent, because there are no usable AWS credentials: "
+        )
+        assert login.next.startswith(then)
+        for check in ("queue.status", "bucket.exists"):
+            assert said(findings[check]) == (Level.UNKNOWN, "not asked: there are no credentials to ask with", "")
+        # It says so once.
+        assert not any(check.startswith("rights.") for check in findings)
+        assert findings["bundle.limits"].level is Level.OK
+    assert cloud.service.sent("GET", "/farms") == []
+    _native.set_setting("defaults.aws_profile_name", "console")
+    console_sign_in.sign_in()
+    assert cloud.examine()["identity.login"].level is Level.OK
 
 
 def test_keys_that_are_not_taken(cloud: Cloud) -> None:

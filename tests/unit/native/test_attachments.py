@@ -1,10 +1,9 @@
-"""Job attachments from Python, beside the official library in an environment of its own."""
+"""Job attachments from Python."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,117 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attachment_files import BUCKET, KEY, PREFIX, SECRET, make_files, target
 from shotput import _native
 from shotput.errors import AttachmentsError, DeadlineOperationCanceled, MissingInputsError
-
-BUCKET, PREFIX = "assets", "Root"
-KEY, SECRET = "AKIDTEST", "secret of the tests"
-NASTY = [
-    "ä.png",
-    "日本語.exr",
-    "🎬 take.mov",
-    "\ue000",
-    "tab\tname",
-    'quote"back\\slash',
-    "new\nline",
-    "\x7fdel",
-    "a/ü/b",
-]
-
-
-@pytest.fixture(scope="session")
-def official(peers: Path) -> Path:
-    """The Python of an environment that holds the official library."""
-    return peers / "python"
-
-
-def run(python: Path, code: str, *words: object, env: dict[str, str] | None = None) -> str:
-    command = [str(python), "-I", "-c", code, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-HASH = """
-import json, os, sys
-from deadline.job_attachments.upload import S3AssetManager
-root, cache, names = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-manager = S3AssetManager()
-groups = manager.prepare_paths_for_upload([os.path.join(root, name) for name in names], [], [])
-statistics, manifests = manager.hash_assets_and_create_manifest(
-    groups.asset_groups, groups.total_input_files, groups.total_input_bytes, hash_cache_dir=cache)
-print(json.dumps([statistics.processed_files, statistics.skipped_files]))
-print(manifests[0].asset_manifest.encode(), end="")
-"""
-
-
-def tree(folder: Path) -> list[str]:
-    for index, name in enumerate(NASTY):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes([index]) * (index * 1000 + 1))
-        # Microseconds that do not fit a double, whole seconds, both sides of a change to summer time, before 1970.
-        stamp = [1_700_000_000_123_456_789, 1_711_846_800_000_000_000, 1_711_850_399_999_999_999, -1_500_000_001][
-            index % 4
-        ]
-        os.utime(path, ns=(stamp, stamp))
-    return NASTY
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns"])
-def test_manifest_and_hash_cache_are_those_of_the_official_library(official: Path, tmp_path: Path, zone: str) -> None:
-    root = tmp_path / "root"
-    names = tree(root)
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    code = "import sys; from shotput import _native; d = _native.snapshot(sys.argv[1], cache_dir=sys.argv[2]);"
-    code += "print(d['statistics']['processed_files'], d['statistics']['skipped_files']);"
-    code += "sys.stdout.flush(); sys.stdout.buffer.write(d['manifest'])"
-    env = {"TZ": zone}
-    counts, manifest = run(Path(sys.executable), code, root, ours, env=env).split("\n", 1)
-    assert counts == f"{len(names)} 0"
-    peer_counts, peer_manifest = run(official, HASH, root, theirs, json.dumps(names), env=env).split("\n", 1)
-    assert json.loads(peer_counts) == [len(names), 0]
-    assert manifest == peer_manifest
-    # Each finds all of what the other stored, and the rows are the same.
-    peer_counts, again = run(official, HASH, root, ours, json.dumps(names), env=env).split("\n", 1)
-    assert (json.loads(peer_counts), again) == ([0, len(names)], manifest)
-    counts, again = run(Path(sys.executable), code, root, theirs, env=env).split("\n", 1)
-    assert (counts, again) == (f"0 {len(names)}", manifest)
-    assert rows(ours) == rows(theirs)
-
-
-def rows(folder: Path) -> tuple[str, list[tuple[Any, ...]]]:
-    connection = sqlite3.connect(folder / "hash_cache.db")
-    try:
-        ddl = connection.execute("SELECT sql FROM sqlite_master WHERE name='hashesV4'").fetchone()[0]
-        return ddl, connection.execute("SELECT * FROM hashesV4 ORDER BY file_path").fetchall()
-    finally:
-        connection.close()
-
-
-def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
-    root, cache = tmp_path / "root", tmp_path / "cache"
-    root.mkdir()
-    (root / "a").write_text("one")
-    first = _native.snapshot(root, cache_dir=cache)
-    (root / "a").write_text("two")
-    os.utime(root / "a", ns=(1, 1_600_000_000_000_000_000))
-    second = _native.snapshot(root, ["a"], cache_dir=cache)
-    assert second["statistics"]["processed_files"] == 1
-    assert first["manifest"] != second["manifest"]
-    assert _native.snapshot(root, cache_dir=cache)["statistics"]["skipped_files"] == 1
-    (tmp_path / "empty").mkdir()
-    assert _native.snapshot(tmp_path / "empty")["manifest"] is None
-
-
-def test_a_damaged_cache_is_done_without(tmp_path: Path) -> None:
-    root, cache = tmp_path / "root", tmp_path / "cache"
-    root.mkdir()
-    cache.mkdir()
-    (root / "a").write_text("one")
-    (cache / "hash_cache.db").write_bytes(b"no database" * 1000)
-    assert _native.snapshot(root, cache_dir=cache)["statistics"]["processed_files"] == 1
-    assert (cache / "hash_cache.db").read_bytes() == b"no database" * 1000
 
 
 def test_missing_paths_are_named(tmp_path: Path) -> None:
@@ -141,29 +32,18 @@ def store(tmp_path: Path) -> Iterator[Any]:
         yield store
 
 
-def target(store: Any) -> dict[str, Any]:
-    return {
-        "farm_id": "farm-1",
-        "queue_id": "queue-1",
-        "region": "us-west-2",
-        "s3_endpoint_url": store.endpoint,
-        "access_key_id": KEY,
-        "secret_access_key": SECRET,
-    }
-
-
 def session(store: Any, folder: Path, **more: Any) -> dict[str, Any]:
     place = {"farm_id": "farm-1", "queue_id": "queue-1", "job_id": "job-1", "bucket": BUCKET, "root_prefix": PREFIX}
-    return {**place, "session_dir": str(folder), "target": target(store), **more}
+    return {**place, "session_dir": str(folder), "target": target(store.endpoint), **more}
 
 
 def test_up_through_a_session_and_home(store: Any, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    names = tree(project)
+    names = make_files(project)
     (project / "large.bin").write_bytes(os.urandom(40 * 2**20))
     snapshot = _native.snapshot(project)
-    place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store)}
+    place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store.endpoint)}
     reports: list[dict[str, Any]] = []
     sent = _native.upload_snapshot(
         project,
@@ -182,18 +62,15 @@ def test_up_through_a_session_and_home(store: Any, tmp_path: Path) -> None:
             project, snapshot["manifest"], **place, cache_dir=tmp_path / "cache", force_s3_check=forced
         )
         assert again["processed_files"] == 0
-    fetched = _native.download_snapshots(
-        [(tmp_path / "one", snapshot["manifest"]), (tmp_path / "two", snapshot["manifest"])],
-        **place,
-        on_progress=lambda r: reports.append(r) or True,
-    )
+    wanted = [{"root_path": str(tmp_path / name), "manifest": snapshot["manifest"]} for name in ("one", "two")]
+    fetched = _native.download_manifests({**place, "manifests": wanted}, lambda r: reports.append(r) or True)
     assert fetched["file_counts_by_root_directory"] == dict.fromkeys(
         (str(tmp_path / name) for name in ("one", "two")), len(names) + 1
     )
     assert (reports[-1]["status"], reports[-1]["totalFiles"]) == ("DOWNLOAD_IN_PROGRESS", 2 * len(names) + 2)
     assert _native.snapshot(tmp_path / "two")["manifest"] == snapshot["manifest"]
     with pytest.raises(AttachmentsError, match='The conflict resolution "KEEP" is not known'):
-        _native.download_snapshots([], **place, conflict_resolution="KEEP")
+        _native.download_manifests({**place, "manifests": [], "conflict_resolution": "KEEP"})
     # A worker: the inputs come by an output manifest of a step, which is a manifest like any other.
     attachments = {
         "manifests": [{"rootPath": str(project), "rootPathFormat": "posix", "outputRelativeDirectories": ["renders"]}]
@@ -282,7 +159,7 @@ def test_a_full_disk_of_the_store_is_one_sentence(small_disk: Path, tmp_path: Pa
     manifest = _native.snapshot(root)["manifest"]
     with _native.ObjectStore(small_disk / "objects") as store:
         store.add_credentials(KEY, SECRET, bucket=BUCKET)
-        place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store)}
+        place: dict[str, Any] = {"bucket": BUCKET, "root_prefix": PREFIX, "target": target(store.endpoint)}
         with pytest.raises(AttachmentsError) as caught:
             _native.upload_snapshot(root, manifest, **place)
         (digest,) = [item["hash"] for item in json.loads(manifest)["paths"] if item["path"] == "too large"]

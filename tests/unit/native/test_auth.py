@@ -157,9 +157,9 @@ def test_a_profile_that_the_monitor_did_not_make(call: Any, profile: str, instal
     with pytest.raises(UnsupportedProfileTypeForLoginLogout) as caught:
         call(str(config_path))
     assert str(caught.value) == (
-        "Logging in and out is only supported for AWS profiles that the Deadline Cloud monitor made; the profile "
-        f'"{profile}" is none. Log in with the tool that made it, or set defaults.aws_profile_name in {config_path} to '
-        "a profile of the monitor."
+        "Logging in and out is only supported for AWS profiles of the Deadline Cloud monitor and of sign-ins to the "
+        f'AWS console; the profile "{profile}" is neither. Log in with the tool that made it, or set '
+        f"defaults.aws_profile_name in {config_path} to such a profile."
     )
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), UnsupportedProfileTypeForLoginLogout)
     assert monitor.calls() == []

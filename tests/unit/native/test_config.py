@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import configparser
-import json
 import os
 import stat
-import sys
 import threading
 from pathlib import Path
 
@@ -309,58 +307,6 @@ def test_a_default_profile_of_the_monitor(config_path: Path) -> None:
     aws.parent.mkdir()
     aws.write_text("[default]\nmonitor_id = monitor-1\n")
     assert _native.get_credentials_source(str(config_path)) == "DEADLINE_CLOUD_MONITOR_LOGIN"
-
-
-CONSOLE = "login_session = arn:aws:iam::123456789012:user/somebody\nregion = us-west-2\n"
-
-
-def test_a_sign_in_to_the_console_is_told_how_its_keys_can_be_had(service: DeadlineService, config_path: Path) -> None:
-    aws = Path(os.environ["AWS_CONFIG_FILE"])
-    aws.parent.mkdir()
-    aws.write_text(f"[profile me]\n{CONSOLE}")
-    _native.set_setting("defaults.aws_profile_name", "me", str(config_path))
-    with pytest.raises(ConfigError) as caught:
-        _native.list_farms(str(config_path))
-    assert str(caught.value) == (
-        'The AWS profile "me" is a sign-in to the AWS console, whose keys only the AWS command can renew. Add a '
-        "profile with `credential_process = aws configure export-credentials --profile me` to the AWS configuration, "
-        "and set defaults.aws_profile_name to it."
-    )
-
-
-def test_keys_in_the_environment_come_before_a_sign_in_to_the_console(
-    service: DeadlineService, aws_environment: Path
-) -> None:
-    Path(os.environ["AWS_CONFIG_FILE"]).parent.mkdir()
-    Path(os.environ["AWS_CONFIG_FILE"]).write_text(f"[default]\n{CONSOLE}")
-    assert _native.check_auth_status() == {
-        "credentials_source": "AWS_CONSOLE_LOGIN",
-        "auth_status": "AUTHENTICATED",
-        "api_available": True,
-    }
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the AWS command is a shell script")
-def test_the_keys_of_a_sign_in_to_the_console_by_the_aws_command(
-    service: DeadlineService, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DEADLINE", service.endpoint)
-    keys = {"Version": 1, "AccessKeyId": "ASIACONSOLE", "SecretAccessKey": "secret", "SessionToken": "token"}
-    command = tmp_path / "aws-command"
-    command.write_text(
-        f"#!/bin/sh\n[ \"$*\" = 'configure export-credentials --profile me' ] && echo '{json.dumps(keys)}'\n"
-    )
-    command.chmod(0o755)
-    aws = Path(os.environ["AWS_CONFIG_FILE"])
-    aws.parent.mkdir()
-    aws.write_text(
-        f"[profile me]\n{CONSOLE}[profile keys]\nregion = us-west-2\n"
-        f"credential_process = {command} configure export-credentials --profile me\n"
-    )
-    _native.set_setting("defaults.aws_profile_name", "keys", str(config_path))
-    _native.list_farms(str(config_path))
-    (request,) = service.requests
-    assert "Credential=ASIACONSOLE/" in request.headers["authorization"]
 
 
 def test_a_profile_that_does_not_exist(config_path: Path) -> None:

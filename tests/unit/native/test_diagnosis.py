@@ -141,3 +141,34 @@ def test_a_preview_collects_what_a_submission_would_end_with(target: dict[str, A
     definition = {"name": "CondaPackages", "type": "STRING", "default": ""}
     found = _native.preview_submission({**params, "queue_parameter_definitions": [definition]})
     assert (found["problems"], found["parameters"][0]["value"]) == ([], "blender")
+
+
+def test_a_preview_of_a_job_with_too_many_tasks(target: dict[str, Any], tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path / "bundle")
+    frame = {"name": "Frame", "type": "CHUNK[INT]", "range": "1-100"}
+    template: dict[str, Any] = {
+        "specificationVersion": "jobtemplate-2023-09",
+        "extensions": ["TASK_CHUNKING"],
+        "name": "A Job",
+        "steps": [{"name": "Render", "script": {"actions": {"onRun": {"command": "true"}}}}],
+    }
+    (bundle.folder / "template.yaml").unlink()
+
+    def previewed(**chunks: Any) -> dict[str, Any]:
+        template["steps"][0]["parameterSpace"] = {"taskParameterDefinitions": [{**frame, **chunks}]}
+        bundle.write("template.json", template)
+        return _native.preview_submission(
+            {"job_bundle_dir": bundle.folder, "target": target, "max_tasks": 50, "queue_parameter_definitions": []}
+        )
+
+    found = previewed(chunks={"defaultTaskCount": 1, "rangeConstraint": "CONTIGUOUS"})
+    assert found["problems"] == []
+    assert found["changes"] == [
+        "The job has 100 tasks, and the farm takes at most 50 in one job. With larger chunks it has 50: chunks of 2 "
+        'instead of 1 in the step "Render".'
+    ]
+    (changed,) = found["template"]["steps"][0]["parameterSpace"]["taskParameterDefinitions"]
+    assert changed["chunks"]["defaultTaskCount"] == 2
+    (problem,) = previewed(type="INT")["problems"]
+    assert problem["about"] == "limits"
+    assert problem["message"].startswith("The job has 100 tasks; the farm takes at most 50 in one job. ")

@@ -1,4 +1,4 @@
-"""Login and logout through Deadline Cloud monitor."""
+"""Login and logout: through Deadline Cloud monitor, and of sign-ins to the AWS console."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from configparser import ConfigParser
 from typing import Any, Callable
 
 from shotput import _native
-from shotput.errors import UnsupportedProfileTypeForLoginLogout
+from shotput.errors import DeadlineOperationCanceled, UnsupportedProfileTypeForLoginLogout
 
 from ..config import config_file
 from ._session import AwsCredentialsSource, invalidate_boto3_session_cache
 
-__all__ = ["UnsupportedProfileTypeForLoginLogout", "login", "logout"]
+__all__ = ["LoginCanceled", "UnsupportedProfileTypeForLoginLogout", "login", "logout"]
+
+# What `login` raises when a person gives up.
+LoginCanceled = DeadlineOperationCanceled
 
 
 def login(
@@ -20,11 +23,11 @@ def login(
     config: ConfigParser | None = None,
     from_gui: bool = False,
 ) -> str:
-    """Start the monitor and wait until a person logged in with it; a sentence that names the profile.
+    """Wait until a person logged in with the monitor, or to the AWS console; a sentence that names the profile.
 
-    ``on_pending_authorization(credentials_source=...)`` is called once the monitor waits. ``on_cancellation_check()``
-    is asked again and again, and ends the login when it says so. Raises ``DeadlineOperationError`` for a profile that
-    the monitor did not make, and when the login fails or is ended.
+    ``on_pending_authorization(credentials_source=...)`` is called once a program waits. ``on_cancellation_check()``
+    is asked again and again, and ends the login when it says so. Raises ``DeadlineOperationError`` for a profile of
+    another kind, and when the login fails or is ended (``LoginCanceled``).
     """
 
     def pending(credentials_source: Any) -> None:
@@ -38,7 +41,7 @@ def login(
 
 
 def logout(config: ConfigParser | None = None, from_gui: bool = False) -> str:
-    """Let the monitor log out; what it said. Raises ``DeadlineOperationError`` as :func:`login` does."""
+    """Log out; what the monitor said, or that a console sign-in ended. Raises as :func:`login` does."""
     with config_file.as_file(config) as path:
         message: str = _native.logout(path)
     invalidate_boto3_session_cache()

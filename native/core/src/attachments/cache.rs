@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Local, Timelike};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::manifest::HASH_ALGORITHM;
@@ -59,10 +60,35 @@ pub fn microseconds(time: SystemTime) -> i64 {
     seconds * 1_000_000 + i64::from(nanoseconds / 1000)
 }
 
+/// When a file was modified, in the two forms that stand in the one column of the hash cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Modified {
+    /// That of the official client in Python, which new rows have.
+    text: String,
+    /// Microseconds since 1970: that of the official crates in Rust, which write to the same table.
+    number: i64,
+}
+
+impl Modified {
+    /// The forms of a file's time.
+    #[must_use]
+    pub fn of(time: SystemTime) -> Self {
+        Self { text: modified_text(time), number: microseconds(time) }
+    }
+
+    fn is(&self, stored: ValueRef<'_>) -> bool {
+        match stored {
+            ValueRef::Text(text) => text == self.text.as_bytes(),
+            // The column has numeric affinity: digits come back as a number, whoever wrote them as text.
+            ValueRef::Integer(number) => number == self.number,
+            _ => false,
+        }
+    }
+}
+
 /// `str(datetime.fromtimestamp(st_mtime))` of Python: local time, microseconds rounded half to even from a double, no
 /// fraction when it is zero.
-#[must_use]
-pub fn modified_text(modified: SystemTime) -> String {
+fn modified_text(modified: SystemTime) -> String {
     let (seconds, nanoseconds) = since_epoch(modified);
     // `st_mtime` is a double, so its last microsecond is not that of the file: the same detour gives the same text.
     let time = seconds as f64 + 1e-9 * f64::from(nanoseconds);
@@ -89,9 +115,22 @@ pub fn modified_text(modified: SystemTime) -> String {
     if microseconds == 0.0 { text } else { format!("{text}.{:06}", microseconds as u32) }
 }
 
-/// The key of a file: its resolved absolute path in UTF-8.
+/// The key of a file: its resolved absolute path in UTF-8. Bytes that are none are written as Python decodes them, as
+/// lone surrogates (`surrogateescape`, then `surrogatepass`).
 fn path_key(path: &Path) -> Vec<u8> {
-    path.as_os_str().as_encoded_bytes().to_vec()
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if cfg!(windows) {
+        return bytes.to_vec();
+    }
+    let mut key = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        key.extend_from_slice(chunk.valid().as_bytes());
+        for byte in chunk.invalid() {
+            // U+DC00 and the byte, in three bytes.
+            key.extend([0xED, 0xB0 | (byte >> 6), 0x80 | (byte & 0x3F)]);
+        }
+    }
+    key
 }
 
 /// `hash_cache.db`: the hash of a file that was not modified since.
@@ -107,8 +146,8 @@ pub struct HashRow {
     pub path: PathBuf,
     /// Content hash.
     pub hash: String,
-    /// [`modified_text`] of the file when it was hashed.
-    pub modified: String,
+    /// When the file that was hashed was modified.
+    pub modified: Modified,
 }
 
 impl HashCache {
@@ -122,23 +161,22 @@ impl HashCache {
     }
 
     /// The hashes of those files whose time is the stored one; in the order asked for.
-    pub fn lookup(&self, files: &[(PathBuf, String)]) -> Vec<Option<String>> {
+    pub fn lookup(&self, files: &[(PathBuf, Modified)]) -> Vec<Option<String>> {
         let Some(connection) = &self.connection else { return vec![None; files.len()] };
         let read = || -> rusqlite::Result<Vec<Option<String>>> {
             // One read transaction: one view of the file and no lock per row.
             let transaction = connection.unchecked_transaction()?;
             let mut statement = transaction.prepare(
-                // CAST: the column has numeric affinity, so what others wrote may come back as a number.
-                "SELECT CAST(file_hash AS TEXT), CAST(last_modified_time AS TEXT) FROM hashesV4 \
+                "SELECT CAST(file_hash AS TEXT), last_modified_time FROM hashesV4 \
                  WHERE file_path=? AND hash_algorithm=? AND range_start=0 AND range_end=-1",
             )?;
             files
                 .iter()
                 .map(|(path, modified)| {
-                    let row: Option<(String, String)> = statement
-                        .query_row(params![path_key(path), HASH_ALGORITHM], |row| Ok((row.get(0)?, row.get(1)?)))
-                        .optional()?;
-                    Ok(row.filter(|(_, stored)| stored == modified).map(|(hash, _)| hash))
+                    let row = statement.query_row(params![path_key(path), HASH_ALGORITHM], |row| {
+                        Ok(if modified.is(row.get_ref(1)?) { Some(row.get(0)?) } else { None })
+                    });
+                    Ok(row.optional()?.flatten())
                 })
                 .collect()
         };
@@ -148,7 +186,7 @@ impl HashCache {
         })
     }
 
-    /// Stores rows in one transaction.
+    /// Stores rows in one transaction. A row that is there keeps the form of its time, so that its writer finds it too.
     pub fn store(&mut self, rows: &[HashRow]) {
         let Some(connection) = &mut self.connection else { return };
         if rows.is_empty() {
@@ -157,9 +195,14 @@ impl HashCache {
         let write = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             {
-                let mut statement = transaction.prepare("INSERT OR REPLACE INTO hashesV4 VALUES(?, ?, 0, -1, ?, ?)")?;
+                let mut statement = transaction.prepare(
+                    "INSERT INTO hashesV4 VALUES(?1, ?2, 0, -1, ?3, ?4) \
+                     ON CONFLICT(file_path, hash_algorithm, range_start, range_end) DO UPDATE SET file_hash=?3, \
+                     last_modified_time=iif(typeof(last_modified_time)='integer', ?5, ?4)",
+                )?;
                 for row in rows {
-                    statement.execute(params![path_key(&row.path), HASH_ALGORITHM, row.hash, row.modified])?;
+                    let Modified { text, number } = &row.modified;
+                    statement.execute(params![path_key(&row.path), HASH_ALGORITHM, row.hash, text, number])?;
                 }
             }
             transaction.commit()
@@ -255,15 +298,15 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// The path under which the official client keeps a file: absolute, every link followed.
+    /// The path under which the official client keeps a file: absolute, every link followed, without `\\\\?\\`.
     pub(crate) fn resolve(&mut self, path: &Path, is_link: bool) -> std::io::Result<PathBuf> {
         let (Some(folder), Some(name), false) = (path.parent(), path.file_name(), is_link) else {
-            return path.canonicalize();
+            return dunce::canonicalize(path);
         };
         if let Some(resolved) = self.folders.get(folder) {
             return Ok(resolved.join(name));
         }
-        let resolved = folder.canonicalize()?;
+        let resolved = dunce::canonicalize(folder)?;
         let file = resolved.join(name);
         self.folders.insert(folder.to_path_buf(), resolved);
         Ok(file)

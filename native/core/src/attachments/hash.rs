@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::cache::{HashCache, HashRow, Resolver, microseconds, modified_text};
+use super::cache::{HashCache, HashRow, Modified, Resolver, microseconds};
 use super::paths::disk_fault;
 use super::progress::Tracker;
 use crate::{CoreError, Result};
@@ -127,7 +127,7 @@ pub(crate) fn hash_files(paths: &[&Path], cache_dir: Option<&Path>, tracker: &Tr
         };
         let mut look = look;
         let (size, modified, key) = look().map_err(|err: io::Error| unreadable(path, &err))?;
-        keys.push((key, modified_text(modified)));
+        keys.push((key, Modified::of(modified)));
         stats.push((size, microseconds(modified)));
     }
     let mut cache = HashCache::open(cache_dir);
@@ -171,8 +171,8 @@ pub(crate) fn hash_files(paths: &[&Path], cache_dir: Option<&Path>, tracker: &Tr
         for (file, result) in receiver {
             match result {
                 Ok((hash, modified)) => {
-                    let row =
-                        HashRow { path: file.key.clone(), hash: hash.hash.clone(), modified: modified_text(modified) };
+                    let modified = Modified::of(modified);
+                    let row = HashRow { path: file.key.clone(), hash: hash.hash.clone(), modified };
                     rows.push(row);
                     results[file.index] = Some(hash);
                 }

@@ -86,35 +86,6 @@ pub fn download(request: &OutputRequest, on_progress: OnProgress<'_>, token: &Ca
     })
 }
 
-/// Where the objects of manifests come from, and what to do with files that are there and differ.
-#[derive(Debug, Clone)]
-pub struct SnapshotRequest {
-    /// The object store.
-    pub access: S3Access,
-    /// `s3BucketName` of the queue.
-    pub bucket: String,
-    /// `rootPrefix` of the queue.
-    pub root_prefix: String,
-    /// What to do with files that are there and differ.
-    pub conflict: Conflict,
-}
-
-/// Downloads the files of manifests that the caller has, each below its own folder.
-///
-/// # Errors
-/// As [`download`].
-pub fn download_snapshots(
-    snapshots: &[(PathBuf, Manifest)],
-    request: &SnapshotRequest,
-    on_progress: OnProgress<'_>,
-    token: &CancellationToken,
-) -> Result<Downloaded> {
-    let store = Store::new(&request.access, &request.bucket, &request.root_prefix)?;
-    let roots = snapshots.iter().map(|(root, manifest)| Ok((normalize(root)?, manifest.clone())));
-    let plan = roots.collect::<Result<Vec<_>>>()?;
-    block_on(place(&store, &plan, request.conflict, on_progress, token))
-}
-
 async fn place(
     store: &Store,
     plan: &[(PathBuf, Manifest)],

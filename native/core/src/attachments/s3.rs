@@ -44,6 +44,9 @@ const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_m
 /// Credentials are asked for again this long before they expire.
 const REFRESH_BEFORE: Duration = Duration::from_secs(300);
 
+/// A signature of this age may be refused for it: S3 takes them for 15 minutes, by its own clock.
+const OLD_SIGNATURE: Duration = Duration::from_secs(300);
+
 /// Where the objects are and with which rights.
 #[derive(Debug, Clone)]
 pub struct S3Access {
@@ -387,8 +390,7 @@ impl Bucket {
 
     async fn keys(&self) -> Result<Credentials, Fault> {
         let mut slot = self.keys.lock().await;
-        let fresh = |keys: &Credentials| keys.expiry().is_none_or(|expiry| expiry > SystemTime::now() + REFRESH_BEFORE);
-        if let Some(keys) = slot.as_ref().filter(|keys| fresh(keys)) {
+        if let Some(keys) = slot.as_ref().filter(|keys| is_fresh(keys)) {
             return Ok(keys.clone());
         }
         let keys = self
@@ -399,6 +401,14 @@ impl Bucket {
             .map_err(|err| Fault::transport(format!("there are no credentials: {}", innermost(&err))))?;
         *slot = Some(keys.clone());
         Ok(keys)
+    }
+
+    /// Asks for keys again at the next request, unless another one did so.
+    async fn forget(&self, keys: &Credentials) {
+        let mut slot = self.keys.lock().await;
+        if slot.as_ref().is_some_and(|kept| kept.access_key_id() == keys.access_key_id()) {
+            *slot = None;
+        }
     }
 
     async fn send(
@@ -412,14 +422,17 @@ impl Bucket {
         let mut waits = RETRY_WAITS.iter();
         let mut is_signed_anew = false;
         loop {
-            let fault = match self.send_once(method, key, query, headers, body).await {
+            let keys = self.keys().await?;
+            let signed_at = SystemTime::now();
+            let fault = match self.send_once(&keys, method, key, query, headers, body).await {
                 Ok(response) => return Ok(response),
                 Err(fault) => fault,
             };
             // A process that was held, or a machine that slept, sends what it signed before.
-            if fault.is_about_time() && !is_signed_anew {
+            let is_late = !is_fresh(&keys) || signed_at.elapsed().is_ok_and(|age| age > OLD_SIGNATURE);
+            if !is_signed_anew && (fault.is_about_time() || (fault.is_refusal_without_reason() && is_late)) {
                 is_signed_anew = true;
-                *self.keys.lock().await = None;
+                self.forget(&keys).await;
                 continue;
             }
             match waits.next() {
@@ -431,6 +444,7 @@ impl Bucket {
 
     async fn send_once(
         &self,
+        keys: &Credentials,
         method: &'static str,
         key: &str,
         query: &str,
@@ -452,7 +466,7 @@ impl Bucket {
         let mut request = builder
             .body(SdkBody::from(body.clone()))
             .map_err(|err| Fault::transport(format!("the address {url} is not usable: {err}")))?;
-        self.sign(&mut request, &url).await?;
+        self.sign(&mut request, &url, keys)?;
         let request = HttpRequest::try_from(request).map_err(|err| Fault::transport(innermost(&err)))?;
         let limit = ANSWER_TIMEOUT + Duration::from_secs(body.len() as u64 / SLOW_LINE);
         let response = match tokio::time::timeout(limit, self.connector.call(request)).await {
@@ -467,8 +481,8 @@ impl Bucket {
         Err(error_of(status, response).await)
     }
 
-    async fn sign(&self, request: &mut http::Request<SdkBody>, url: &str) -> Result<(), Fault> {
-        let identity = self.keys().await?.into();
+    fn sign(&self, request: &mut http::Request<SdkBody>, url: &str, keys: &Credentials) -> Result<(), Fault> {
+        let identity = keys.clone().into();
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -490,6 +504,10 @@ impl Bucket {
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
+}
+
+fn is_fresh(keys: &Credentials) -> bool {
+    keys.expiry().is_none_or(|expiry| expiry > SystemTime::now() + REFRESH_BEFORE)
 }
 
 /// A connection goes back to its pool only when the answer was read.

@@ -24,6 +24,20 @@ pub enum CredentialsSource {
     AwsConsoleLogin,
 }
 
+/// Who logs in to an AWS profile.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ProfileLogin {
+    /// Nobody that this client knows.
+    None,
+    /// The Deadline Cloud monitor.
+    Monitor,
+    /// Whoever opens a browser for a sign-in to the AWS console.
+    Console {
+        /// The identity that signed in; its keys are kept under this name.
+        session: String,
+    },
+}
+
 /// The AWS profile of a configuration, with the files it was looked up in.
 pub(super) struct AwsProfile {
     /// The configured name; `None` is the default chain.
@@ -77,15 +91,20 @@ impl AwsProfile {
         self.env.get(name).ok().filter(|value| !value.is_empty())
     }
 
+    pub fn login(&self) -> ProfileLogin {
+        match (self.get("monitor_id"), self.get("login_session")) {
+            (Some(_), _) => ProfileLogin::Monitor,
+            (None, Some(session)) => ProfileLogin::Console { session: session.to_owned() },
+            (None, None) => ProfileLogin::None,
+        }
+    }
+
     pub fn source(&self) -> CredentialsSource {
-        if self.name.is_some() && self.profile().is_none() {
-            CredentialsSource::NotValid
-        } else if self.get("monitor_id").is_some() {
-            CredentialsSource::DeadlineCloudMonitorLogin
-        } else if self.get("login_session").is_some() {
-            CredentialsSource::AwsConsoleLogin
-        } else {
-            CredentialsSource::HostProvided
+        match self.login() {
+            ProfileLogin::Monitor => CredentialsSource::DeadlineCloudMonitorLogin,
+            ProfileLogin::Console { .. } => CredentialsSource::AwsConsoleLogin,
+            ProfileLogin::None if self.name.is_some() && self.profile().is_none() => CredentialsSource::NotValid,
+            ProfileLogin::None => CredentialsSource::HostProvided,
         }
     }
 

@@ -13,7 +13,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{QueueRole, Service, chain, service_error, service_error_text, silent};
+use super::{QueueRole, Service, chain, service_error, service_error_text, silent, without_credentials};
 use crate::credentials::{Endpoint, host, is_loopback};
 use crate::error::{CoreError, Result};
 
@@ -77,7 +77,12 @@ impl Service {
             // Users of the monitor have no rights of their own on logs.
             QueueRole::new(self, farm_id, queue_id, "", true).credentials().await?
         } else {
-            self.target.credentials().await?.provide_credentials().await.map_err(|err| refuse(chain(&err)))?
+            self.target
+                .credentials()
+                .await?
+                .provide_credentials()
+                .await
+                .map_err(|err| without_credentials(OPERATION, &err))?
         };
         let text = body.to_string();
         let region = self.target.region()?;

@@ -11,7 +11,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
-use super::{Service, chain, find, service_error_text, shapes, silent};
+use super::{Service, chain, find, service_error_text, shapes, silent, without_credentials};
 use crate::credentials::{Endpoint, Target};
 use crate::error::{CoreError, Result};
 
@@ -163,7 +163,7 @@ impl Service {
                 );
             }
             if let Some(inner) = find::<CredentialsError>(&err) {
-                return service_error_text(OPERATION, format!("{OPERATION} was not sent: {}.", chain(inner)));
+                return without_credentials(OPERATION, inner);
             }
             let place = self.target.endpoint(Endpoint::Sts).unwrap_or("AWS STS");
             silent(OPERATION, place, chain(&err))

@@ -36,8 +36,8 @@ pub struct State {
     pub delay: Duration,
     /// Keys in one page of a listing.
     pub page: usize,
-    /// Requests whose connection is cut without an answer.
-    pub cut: usize,
+    /// So many requests are answered with "slow down".
+    pub busy: usize,
     /// The account that the bucket must belong to, as each request names it.
     pub owners: Vec<Option<String>>,
     /// Requests under way, and the most that ever were.
@@ -71,7 +71,7 @@ impl Server {
                     async move {
                         match answer(&shared, request).await {
                             Some(response) => Ok::<_, Infallible>(response),
-                            // Cut: the service never answers, and hyper drops the connection with the task.
+                            // The client went away.
                             None => std::future::pending().await,
                         }
                     }
@@ -151,9 +151,9 @@ async fn answer(state: &Mutex<State>, request: Request<Incoming>) -> Option<Resp
     }
     let mut state = state.lock().unwrap();
     state.under_way.0 -= 1;
-    if state.cut > 0 {
-        state.cut -= 1;
-        return None;
+    if state.busy > 0 {
+        state.busy -= 1;
+        return Some(refusal(503, "SlowDown", "Please reduce your request rate."));
     }
     Some(route(&mut state, &parts.method, key, &query, &parts.headers, body))
 }

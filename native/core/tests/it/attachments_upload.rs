@@ -230,6 +230,23 @@ fn faults_are_one_clear_sentence() {
 }
 
 #[test]
+fn a_busy_store_is_asked_three_times_more() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("a"), "a").unwrap();
+    server.state().busy = 4;
+    let text = send(&server, folder.path(), &UploadOptions::default()).unwrap_err().to_string();
+    assert!(
+        text.ends_with(
+            ": Please reduce your request rate (SlowDown, HTTP 503). Try again later; what is already there is not sent \
+             twice."
+        ),
+        "{text}"
+    );
+    server.state().busy = 3;
+    assert_eq!(send(&server, folder.path(), &UploadOptions::default()).unwrap(), (1, 0));
+}
+
+#[test]
 fn a_callback_or_the_token_cancels() {
     let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
     files(folder.path(), 30);
@@ -357,7 +374,8 @@ fn groups_hash_and_go_up_as_the_wire_has_them() {
     let prepared = prepare(&references, &locations, true, &token()).unwrap();
     assert_eq!((prepared.total_files, prepared.groups.len()), (3, 2));
     let hashed = upload::hash(&prepared, None, None, &token()).unwrap();
-    let options = UploadOptions::default();
+    let history = folder.join("history");
+    let options = UploadOptions { manifest_write_dir: Some(&history), ..UploadOptions::default() };
     let uploaded = upload::upload(&hashed, &destination(server.access()), &options, None, &token()).unwrap();
     let wire = &uploaded.attachments;
     assert_eq!(wire["fileSystem"], "COPIED");
@@ -378,6 +396,12 @@ fn groups_hash_and_go_up_as_the_wire_has_them() {
     let manifest = Manifest::decode(&stored.body, path).unwrap();
     let paths: Vec<&str> = manifest.entries().iter().map(|entry| entry.path.as_str()).collect();
     assert_eq!(paths, ["scene/a.blend", "tex/t.png"]);
+    // A copy stays beside the bundle, and a list says where each went.
+    let kept = history.join("manifests");
+    assert_eq!(std::fs::read(kept.join(format!("{root}_input"))).unwrap(), stored.body);
+    let list = std::fs::read_to_string(kept.join("manifest_s3_mapping")).unwrap();
+    let line = format!("{{'local_file': '{root}_input', 's3_key': 'Root/Manifests/{path}'}}");
+    assert_eq!((list.lines().count(), list.lines().last()), (2, Some(line.as_str())));
     // The manifests come after every object.
     let first = state.requests.iter().position(|request| request.contains("/Manifests/")).unwrap();
     assert!(state.requests[first..].iter().all(|request| request.contains("/Manifests/")), "{:?}", state.requests);

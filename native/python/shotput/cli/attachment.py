@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from shotput import _native, manifests
-from shotput.cli import places, targets
+from shotput.cli import interruption, places, targets
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.job import Conflict
 from shotput.cli.output import JsonOption, bars, counted, emit, out, size
@@ -68,7 +68,8 @@ def upload(
     chosen = [(path, _rule_for(path, rules)) for path in manifest_files]
     place = places.of(targets.connect(target), s3_root_uri)
     results: list[dict[str, Any]] = []
-    with bars(as_json) as shown:
+    going_on = "What was sent is not sent again: run the same command."
+    with interruption.telling(going_on), bars(as_json) as shown:
         bar = shown.add("Upload")
         for path, rule in chosen:
             manifest = manifests.read(path)
@@ -124,7 +125,8 @@ def download(
     ]
     place = places.of(targets.connect(target), s3_root_uri)
     params = {**place, "manifests": wanted, "conflict_resolution": (conflict or _configured()).value.upper()}
-    with bars(as_json) as shown:
+    going_on = "What is there stays. Run the same command for the rest."
+    with interruption.telling(going_on), bars(as_json) as shown:
         done = _native.download_manifests(params, on_progress=shown.add("Download").transfer)
     failures = [group["error"] for group in done.pop("groups").values() if group["error"]]
     if failures:

@@ -32,7 +32,9 @@ _SIGNS = {
     Level.FAILED: ("✗", "red"),
     Level.UNKNOWN: ("?", "blue"),
 }
-_WIDEST_NAME = 22
+_WIDEST_NAME = 26
+# What nobody could ask leaves the verdict open.
+_ESSENTIAL = frozenset({"identity.login", "queue.status", "bucket.exists"})
 _TITLES = {
     "target": "Target",
     "network": "Network",
@@ -141,6 +143,8 @@ def _verdict(target: str, bundle: Path | None, findings: list[Finding], counts: 
     text = Text()
     if counts[Level.FAILED]:
         text.append("✗ Not ready. ", style="bold red")
+    elif any(finding.level is Level.UNKNOWN and finding.check in _ESSENTIAL for finding in findings):
+        text.append("? Perhaps ready: not all could be asked. ", style="bold blue")
     else:
         text.append("✓ Ready. ", style="bold green")
     tally = [(level, counts[level]) for level in Level if counts[level]]

@@ -32,13 +32,20 @@ def code() -> ExitCode:
 
 
 @contextmanager
-def naming(job_id: str, then: str) -> Iterator[None]:
-    """Let every failure of the block name the job; ``then`` tells a person who interrupts it what becomes of it."""
+def telling(then: str, details: dict[str, object] | None = None) -> Iterator[None]:
+    """Tell a person who interrupts the block what becomes of what it did."""
     try:
         yield
     except KeyboardInterrupt as error:
-        raise CommandFailure(f"Canceled. {then}", ExitCode.CANCELED, {"jobId": job_id}) from error
-    except DeadlineOperationError as error:
-        raise CommandFailure(
-            str(error), exit_code(error), {**details_of(error), "jobId": job_id}, log=error.log
-        ) from error
+        raise CommandFailure(f"Canceled. {then}", ExitCode.CANCELED, details) from error
+
+
+@contextmanager
+def naming(job_id: str, then: str) -> Iterator[None]:
+    """Let every failure of the block name the job; ``then`` as in :func:`telling`."""
+    with telling(then, {"jobId": job_id}):
+        try:
+            yield
+        except DeadlineOperationError as error:
+            details = {**details_of(error), "jobId": job_id}
+            raise CommandFailure(str(error), exit_code(error), details, log=error.log) from error

@@ -35,6 +35,13 @@ _SOURCES = {
     AwsCredentialsSource.AWS_CONSOLE_LOGIN: "a sign-in to the AWS console",
 }
 
+_WAITING = {
+    AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN: (
+        "Log in, in the window of the Deadline Cloud monitor. Ctrl-C ends the wait."
+    ),
+    AwsCredentialsSource.AWS_CONSOLE_LOGIN: "Sign in to the AWS console, in the browser. Ctrl-C ends the wait.",
+}
+
 
 @contextmanager
 def _configured(profile: str | None) -> Iterator[str | None]:
@@ -59,24 +66,24 @@ def _configured(profile: str | None) -> Iterator[str | None]:
 
 
 def login(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Log in through the Deadline Cloud monitor; waits until the service answers. Ctrl-C ends the wait.
+    """Log in, and wait until AWS Deadline Cloud answers. Ctrl-C ends the wait.
 
-    Only for AWS profiles that the monitor made. Others need no login here, or have one of their own:
-    aws sso login --profile NAME.
+    For AWS profiles that the Deadline Cloud monitor made, and for sign-ins to the AWS console: the monitor opens the
+    browser for them, or the AWS command where there is no monitor. Other profiles need no login here, or have one of
+    their own: aws sso login --profile NAME.
     """
     with _configured(profile) as path:
         if as_json:
             said = _native.login(path)
         else:
-            with err.status("Starting the Deadline Cloud monitor…") as shown:
-                waiting = "Log in, in the window of the Deadline Cloud monitor. Ctrl-C ends the wait."
-                said = _native.login(path, lambda **_: shown.update(waiting))
+            with err.status("Starting the login…") as shown:
+                said = _native.login(path, lambda credentials_source: shown.update(_WAITING[credentials_source]))
         found = _status(path)
     emit(as_json, {**found, "message": said}, lambda: out.print(f"[green]✓[/] Logged in. {escape(said)}"))
 
 
 def logout(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Log out through the Deadline Cloud monitor."""
+    """Log out through the Deadline Cloud monitor, or end a sign-in to the AWS console for all AWS tools."""
     with _configured(profile) as path:
         said = _native.logout(path).strip()
     emit(as_json, {"message": said}, lambda: out.print(f"[green]✓[/] Logged out. {escape(said)}".rstrip()))

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from shotput import output_sync
-from shotput.cli import targets
+from shotput.cli import interruption, targets
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.job import Conflict, bring_home, find, show_end
 from shotput.cli.output import JsonOption, bars, counted, emit, out, size
@@ -100,7 +100,8 @@ def outputs(
 
 
 def _sync(connection: Connection, options: output_sync.Options, as_json: bool) -> int:
-    with bars(as_json) as shown:
+    going_on = "What came home stays. The next run fetches the rest."
+    with interruption.telling(going_on), bars(as_json) as shown:
         run = output_sync.sync(connection, options, shown.add("Download").transfer)
     document = {
         "queueId": connection.queue_id,

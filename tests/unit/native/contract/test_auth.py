@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import console_sign_in
 from fakes.deadline_monitor import Monitor
 from fakes.deadline_service import FARM, QUEUE, DeadlineService
 from job_bundles import Bundle
@@ -33,13 +34,14 @@ def profiles(aws_environment: Path) -> None:
         "AWS_CONFIG_FILE": (
             "[profile studio]\nmonitor_id = monitor-1\nuser_id = user-1\nidentity_store_id = d-1\n"
             "aws_access_key_id = AKIASTUDIO\naws_secret_access_key = secret\n[profile plain]\nregion = us-west-2\n"
-            "# [profile gone]\n[profile console]\nlogin_session = arn:aws:iam::123456789012:user/somebody\n"
+            f"# [profile gone]\n[profile console]\n{console_sign_in.PROFILE}"
         ),
         "AWS_SHARED_CREDENTIALS_FILE": "[keys-only]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = secret\n",
     }.items():
         path = Path(os.environ[variable])
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+    console_sign_in.sign_in()
 
 
 @pytest.mark.usefixtures("profiles")
@@ -60,7 +62,8 @@ def test_credentials_sources(row: str, service: DeadlineService) -> None:
         ("studio", True, "AUTHENTICATED"),
         ("studio", False, "NEEDS_LOGIN"),
         ("gone", True, "CONFIGURATION_ERROR"),
-        ("console", True, "CONFIGURATION_ERROR"),
+        ("console", True, "AUTHENTICATED"),
+        ("console", False, "NEEDS_LOGIN"),
     ],
 )
 def test_auth_statuses(profile: str, answers: bool, status: str, service: DeadlineService) -> None:
@@ -134,7 +137,7 @@ def monitor(
 
 def test_login_row_by_row(service: DeadlineService, monitor: Monitor) -> None:
     path = str(monitor.config_path)
-    # 1. Only profiles of the monitor.
+    # 1. Only profiles of the monitor, or of a sign-in to the AWS console.
     _native.set_setting("defaults.aws_profile_name", "plain", path)
     with pytest.raises(errors.UnsupportedProfileTypeForLoginLogout):
         _native.login(path)

@@ -385,3 +385,17 @@ def test_what_is_printed(caller: Caller, service: DeadlineService) -> None:
         "Job creation completed successfully",
         JOB,
     ]
+
+
+@pytest.mark.parametrize("member", ["lifecycleStatus", "state"])
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "ARCHIVED"])
+def test_what_ends_the_wait(status: str, member: str, caller: Caller, service: DeadlineService) -> None:
+    del service.job["lifecycleStatus"]
+    waiting = {**service.job, member: "CREATE_IN_PROGRESS"}
+    service.job[member] = status
+    service.answer("GET", f"/jobs/{JOB}", body=waiting, times=1)
+    caller.submit()
+    assert len(service.sent("GET", f"/jobs/{JOB}")) == 2
+    service.job[member] = "CREATE_FAILED"
+    with pytest.raises(DeadlineOperationError, match="could not create the job"):
+        caller.submit()

@@ -39,10 +39,15 @@ impl Fault {
         message.contains("read-only") || (self.status == 507 && message.contains("cannot be written"))
     }
 
-    /// Whether the signature, or the keys it was made with, came too late. The answer to a HEAD cannot say so.
+    /// Whether the signature, or the keys it was made with, came too late.
     pub(super) fn is_about_time(&self) -> bool {
-        let code = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "TokenRefreshRequired"];
-        code.contains(&self.code.as_str()) || (matches!(self.status, 400 | 403) && self.code.is_empty())
+        let codes = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "TokenRefreshRequired"];
+        codes.contains(&self.code.as_str())
+    }
+
+    /// Whether the store does not say why it refuses: the answer to a HEAD has no body.
+    pub(super) fn is_refusal_without_reason(&self) -> bool {
+        matches!(self.status, 400 | 403) && self.code.is_empty()
     }
 
     pub(super) fn is_transient(&self) -> bool {

@@ -42,8 +42,12 @@ async def examine(
             why = "not asked: Deadline Cloud is not reached"
             findings += [unknown(check, why) for check in ("identity.login", "queue.status", "bucket.exists")]
         else:
-            findings += await connection.identity(questions, place)
-            if chosen.level is Level.FAILED:
+            can_ask, identity = await connection.identity(questions, place)
+            findings += identity
+            if not can_ask:
+                why = "not asked: there are no credentials to ask with"
+                findings += [unknown(check, why) for check in ("queue.status", "bucket.exists")]
+            elif chosen.level is Level.FAILED:
                 findings += _choices(questions)
             else:
                 learned = await queue.look_at(questions, place)

@@ -128,14 +128,17 @@ def _clock(answer: Answer) -> Finding:
     return (failed if abs(ahead) >= _REFUSED_CLOCK else warning)(check, found, then, ahead)
 
 
-async def identity(questions: Questions, place: dict[str, Any]) -> list[Finding]:
-    """Whom the service takes the caller for."""
+async def identity(questions: Questions, place: dict[str, Any]) -> tuple[bool, list[Finding]]:
+    """Whether there are keys to ask with, and whom the service takes the caller for."""
     source = place["credentials_source"]
     farms, caller = await asyncio.gather(
         questions.ask(_native.list_farms, tries="ListFarms"),
         questions.ask(_native.get_caller_identity),
     )
-    return [_credentials(place, source, questions.target), _login(farms, caller, source), _caller(caller)]
+    findings = [_credentials(place, source, questions.target), _login(farms, caller, source)]
+    if farms.lacks_keys:
+        return False, findings
+    return True, [*findings, _caller(caller)]
 
 
 def _credentials(place: dict[str, Any], source: str, target: dict[str, Any] | None) -> Finding:
@@ -157,7 +160,7 @@ def _login(farms: Answer, caller: Answer, source: str) -> Finding:
     found, then = farms.explained()
     if farms.is_silence:
         return unknown(check, found, then)
-    if source == AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN:
+    if source in (AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN, AwsCredentialsSource.AWS_CONSOLE_LOGIN):
         return failed(check, f"NEEDS_LOGIN: {found}", "Log in: shotput login", "NEEDS_LOGIN")
     if source == AwsCredentialsSource.AWS_CONSOLE_LOGIN and caller.error is not None:
         return failed(check, f"CONFIGURATION_ERROR: {found}", "Sign in again: aws login", "CONFIGURATION_ERROR")

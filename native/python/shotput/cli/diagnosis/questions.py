@@ -120,16 +120,21 @@ class Answer:
         return isinstance(self.error, ServiceError) and self.error.code in _BAD_KEYS
 
     @property
+    def lacks_keys(self) -> bool:
+        """Whether nothing could be asked, because there are no keys to sign with."""
+        return isinstance(self.error, ServiceError) and self.error.code == "NoCredentials"
+
+    @property
     def is_silence(self) -> bool:
         """Whether nothing answered."""
         return isinstance(self.error, DeadlineOperationTimedOut) or (
-            isinstance(self.error, ServiceError) and self.error.status == 0
+            isinstance(self.error, ServiceError) and not self.error.code
         )
 
     def explained(self) -> tuple[str, str]:
         """What went wrong, and what to do next."""
         error = self.error
-        if not isinstance(error, ServiceError) or not error.code:
+        if not isinstance(error, ServiceError) or not error.code or self.lacks_keys:
             return parted(str(error))
         then = {
             "ResourceNotFoundException": "Correct the ids: `shotput config show` lists them.",

@@ -204,6 +204,9 @@ async def bucket(questions: Questions, queue: Queue, region: str) -> list[Findin
     if answer.error is not None:
         if isinstance(answer.error, ServiceError) and answer.error.operation == "GetCallerIdentity":
             questions.rights["AssumeQueueRoleForUser"] = Answer(value=True)
+        refused = questions.rights.get("AssumeQueueRoleForUser")
+        if refused is not None and refused.error is answer.error:
+            return [unknown("bucket.exists", f"s3://{name} was not asked: see AssumeQueueRoleForUser, above")]
         found, then = answer.explained()
         return [unknown("bucket.exists", f"s3://{name} was not asked: {found}", then)]
     report = answer.value
