@@ -36,18 +36,37 @@ OnProgress = Optional[Callable[[ProgressReportMetadata], bool]]
 _PARALLEL = 10
 
 
+def keys_of(session: Any) -> Callable[[], dict[str, Any]]:
+    """What gives the keys of a session to the native module: it asks again before they expire, and a session renews its
+    own in time. Raises ``JobAttachmentS3BotoCoreError`` for a session without any.
+    """
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise JobAttachmentS3BotoCoreError("Finding credentials", "there are none for this session")
+
+    def ask() -> dict[str, Any]:
+        keys = credentials.get_frozen_credentials()
+        expires = getattr(credentials, "_expiry_time", None)
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "session_token": keys.token,
+            "expiration": expires.timestamp() if expires else None,
+        }
+
+    return ask
+
+
 def target(session: Any) -> dict[str, Any]:
-    """The keys and the endpoint of a session, as the native module takes them."""
-    keys = session.get_credentials().get_frozen_credentials()
+    """Region, endpoint and first keys of a session, as the native module takes them."""
+    keys = keys_of(session)()
     endpoint = get_s3_client(session).meta.endpoint_url
     # AWS itself is found by region; another endpoint came from the environment or the profile.
     is_aws = ".amazonaws.com" in endpoint
     return {
         "region": session.region_name,
         "s3_endpoint_url": None if is_aws else endpoint,
-        "access_key_id": keys.access_key,
-        "secret_access_key": keys.secret_key,
-        "session_token": keys.token,
+        **{name: keys[name] for name in ("access_key_id", "secret_access_key", "session_token")},
     }
 
 
