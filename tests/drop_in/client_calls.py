@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deadline.client import api
 from deadline.client import version as client_version
-from deadline.client.api import _loginout, _queue_parameters
+from deadline.client.api import _loginout, _queue_parameters, _session
 from deadline.client.config import config_file, set_setting
 from deadline.client.exceptions import DeadlineOperationError
 from deadline.job_attachments import version as attachments_version
@@ -116,6 +116,8 @@ def queue_session(workstation: Workstation) -> None:
     set_setting("defaults.farm_id", "farm-far", memory)
     set_setting("defaults.farm_region", "eu-west-1", memory)
     set_setting("defaults.farm_id", workstation.farm_id, memory)
+    for farm, region in (("farm-far", "eu-west-1"), (workstation.farm_id, session.region_name)):
+        assert _session.client_for_farm("deadline", farm, memory).meta.region_name == region
     places = [api.get_queue_user_boto3_session(deadline, memory, farm).region_name for farm in ("farm-far", None)]
     assert places == ["eu-west-1", session.region_name]
     refused = api.get_queue_user_boto3_session(deadline, queue_id="queue-" + "0" * 32, queue_display_name="Gone")
@@ -410,7 +412,7 @@ def updates(workstation: Workstation) -> None:
     latest = {"installer": "/1.5/setup.run", "componentVersions": {"deadline-cloud-for-maya": "1.10.0", "odd": "one"}}
     platforms = dict.fromkeys(("linux", "macos", "windows"), latest)
     manifest = json.dumps({"DeadlineCloudSubmitter": {"versions": {"latest": platforms}}})
-    url = _serve(workstation.file("served/manifest.json", manifest).parent)
+    url = serve(workstation.file("served/manifest.json", manifest).parent)
     os.environ["SHOTPUT_UPDATE_MANIFEST_URL"] = f"{url}/manifest.json"
     found = api.safe_check_for_updates("deadline-cloud-for-maya", "1.9.0")
     assert found == result(status.SUCCESS, "1.9.0", True, "1.10.0", f"{url}/1.5/setup.run")
@@ -429,7 +431,9 @@ def updates(workstation: Workstation) -> None:
     assert api.safe_check_for_updates("x", "1") == result(status.SUCCESS, "1")
 
 
-def _serve(folder: Path) -> str:
+def serve(folder: Path) -> str:
+    """Serve the files of a folder over HTTP; where."""
+
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *words: Any) -> None:
             super().__init__(*words, directory=str(folder))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from deadline.client import api
-from deadline.client.config import set_setting
+from deadline.client.api._monitor_urls import job_url
+from deadline.client.config import config_file, set_setting
 from deadline.client.exceptions import DeadlineOperationError, DeadlineOperationTimedOut
 from drop_in.calls import calls
+from drop_in.client_calls import serve
 from drop_in.conftest import Workstation
 
 API = "deadline.client.api"
@@ -131,3 +135,21 @@ def monitor_url(workstation: Workstation) -> None:
         ValueError, match=r"^The address of a monitor needs a subdomain and a region; give both, or set "
     ):
         api.build_monitor_url("studio")
+
+    # Who came by the monitor is told a job's page there; nobody else is, and a monitor that is silent does no harm.
+    ids = ("farm-1", "queue-1", "job-1")
+    assert job_url(None, *ids) is None
+    keys = "aws_access_key_id = A\naws_secret_access_key = s\n"
+    workstation.file("home/.aws/config", f"[profile studio]\nregion = us-east-1\nmonitor_id = m1\n{keys}")
+    set_setting("defaults.aws_profile_name", "studio")
+    assert job_url(None, *ids) is None
+    monitor = {"monitorId": "m1", "subdomain": "studio", "url": host, "createdAt": "2026-01-01T00:00:00Z"}
+    os.environ["AWS_ENDPOINT_URL_DEADLINE"] = serve(
+        workstation.file("served/2023-10-12/monitors/m1", json.dumps(monitor)).parents[2]
+    )
+    api.get_boto3_session(force_refresh=True)
+    assert job_url(None, *ids) == f"{host}/us-east-1/farms/farm-1/queues/queue-1?jobId=job-1"
+    memory = config_file.read_config()
+    set_setting("defaults.farm_id", "farm-1", memory)
+    set_setting("defaults.farm_region", "eu-west-1", memory)
+    assert job_url(memory, *ids) == f"{host}/eu-west-1/farms/farm-1/queues/queue-1?jobId=job-1"

@@ -10,6 +10,7 @@ import stat
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from deadline.client import api
-from deadline.job_attachments import _utils, caches, download, os_file_permission
+from deadline.job_attachments import _utils, caches, download, os_file_permission, upload
 from deadline.job_attachments._aws import aws_clients
 from deadline.job_attachments._aws import deadline as service
 from deadline.job_attachments.asset_manifests import BaseAssetManifest, HashAlgorithm, hash_file
@@ -175,6 +176,11 @@ def upload_of_a_manifest(workstation: Workstation) -> None:
     with pytest.raises(JobAttachmentsS3ClientError) as refused:
         up.upload_bytes_to_s3(BytesIO(b""), "another", f"{prefix}/x")
     assert (refused.value.status_code, refused.value.bucket_name) == (403, "another")
+    another = JobAttachmentS3Settings("another", prefix)
+    with pytest.raises(JobAttachmentsS3ClientError, match=r"^Cannot upload .*, HTTP 403\)\. Check the ") as refused:
+        up.upload_assets(another, manifest, root, "x", force_s3_check=True)
+    assert (refused.value.status_code, refused.value.bucket_name) == (403, "another")
+    assert refused.value.key_or_prefix == f"{prefix}/Data/{entry.hash}.xxh128"
     with pytest.raises(
         AssetSyncError, match=r"^The setting s3_max_pool_connections is 0; it has to be a number above 0"
     ):
@@ -182,6 +188,44 @@ def upload_of_a_manifest(workstation: Workstation) -> None:
     stopped = ProgressTracker(ProgressStatus.UPLOAD_IN_PROGRESS, 1, 3, lambda _: False)
     with pytest.raises(AssetSyncCancelledError):
         up.upload_input_files(manifest, place.s3BucketName, root, place.full_cas_prefix(), stopped)
+
+
+class Fleeting:
+    """Credentials that are always about to expire."""
+
+    def __init__(self, credentials: Any) -> None:
+        self.credentials, self.asked = credentials, 0
+
+    @property
+    def _expiry_time(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=2)
+
+    def get_frozen_credentials(self) -> Any:
+        self.asked += 1
+        return self.credentials.get_frozen_credentials()
+
+
+@calls("deadline.job_attachments.upload", "S3_MULTIPART_UPLOAD_CHUNK_SIZE", "S3_UPLOAD_MAX_CONCURRENCY")
+def rights_that_end_during_a_transfer(workstation: Workstation) -> None:
+    """They are those that the session has at each moment, not those that it had in the beginning."""
+    assert (upload.S3_MULTIPART_UPLOAD_CHUNK_SIZE, upload.S3_UPLOAD_MAX_CONCURRENCY) == (8 << 20, 10)
+    session, place = queue_session(), settings(workstation)
+    for number in range(20):
+        workstation.file(f"long/{number}", f"{number} of {workstation.folder}")
+    manifest = manifest_of(workstation.folder / "long")
+    credentials = Fleeting(session.get_credentials())
+    session.get_credentials = lambda: credentials
+    try:
+        uploader(session).upload_assets(place, manifest, workstation.folder / "long", "tests/long")
+        sent, credentials.asked = credentials.asked, 0
+        download.download_files_from_manifests(
+            place.s3BucketName, {str(workstation.folder / "back"): manifest}, place.full_cas_prefix(), session=session
+        )
+        brought = credentials.asked
+    finally:
+        del session.get_credentials
+    assert (sent > 3, brought > 3) == (True, True)
+    assert (workstation.folder / "back" / "7").read_text() == f"7 of {workstation.folder}"
 
 
 @calls(CACHES, "HashCache", "HashCacheEntry", "S3CheckCache", "S3CheckCacheEntry", "CacheDB")

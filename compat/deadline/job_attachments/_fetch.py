@@ -44,6 +44,7 @@ def _download(
     for root, manifest in places:
         _ensure_paths_within_directory(str(root), [entry.path for entry in manifest.paths])
     feed = Feed(tracker)
+    session = session or get_boto3_session()
     with translated(tracker):
         wanted = [
             {"root_path": str(root), "manifest": manifest.encode().encode("utf-8")}
@@ -54,10 +55,10 @@ def _download(
             "manifests": wanted,
             "bucket": bucket,
             "root_prefix": _store.root_prefix(cas_prefix),
-            "target": _store.target(session or get_boto3_session()),
+            "target": _store.target(session),
             "conflict_resolution": conflict.name,
         }
-        done = _native.download_manifests(params, on_progress=feed.report)
+        done = _native.download_manifests(params, feed.report, credentials=_store.keys_of(session))
         for group in done["groups"].values():
             if group["error"]:
                 raise AttachmentsError(group["error"])

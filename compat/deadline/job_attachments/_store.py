@@ -7,6 +7,7 @@ that the caller gave puts and gets them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,18 +36,37 @@ OnProgress = Optional[Callable[[ProgressReportMetadata], bool]]
 _PARALLEL = 10
 
 
+def keys_of(session: Any) -> Callable[[], dict[str, Any]]:
+    """What gives the keys of a session to the native module: it asks again before they expire, and a session renews its
+    own in time. Raises ``JobAttachmentS3BotoCoreError`` for a session without any.
+    """
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise JobAttachmentS3BotoCoreError("Finding credentials", "there are none for this session")
+
+    def ask() -> dict[str, Any]:
+        keys = credentials.get_frozen_credentials()
+        expires = getattr(credentials, "_expiry_time", None)
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "session_token": keys.token,
+            "expiration": expires.timestamp() if expires else None,
+        }
+
+    return ask
+
+
 def target(session: Any) -> dict[str, Any]:
-    """The keys and the endpoint of a session, as the native module takes them."""
-    keys = session.get_credentials().get_frozen_credentials()
+    """Region, endpoint and first keys of a session, as the native module takes them."""
+    keys = keys_of(session)()
     endpoint = get_s3_client(session).meta.endpoint_url
     # AWS itself is found by region; another endpoint came from the environment or the profile.
     is_aws = ".amazonaws.com" in endpoint
     return {
         "region": session.region_name,
         "s3_endpoint_url": None if is_aws else endpoint,
-        "access_key_id": keys.access_key,
-        "secret_access_key": keys.secret_key,
-        "session_token": keys.token,
+        **{name: keys[name] for name in ("access_key_id", "secret_access_key", "session_token")},
     }
 
 
@@ -60,6 +80,22 @@ def root_prefix(cas_prefix: str | None) -> str:
     return prefix.lstrip("/")
 
 
+# What the native module says of a request that the store refused.
+_REFUSED = re.compile(r"^Cannot (\w+) .*?s3://([^/\s]+)/(\S+) at \S+: .*, HTTP (\d{3})\)")
+
+
+def published(error: AttachmentsError) -> AssetSyncError:
+    """An exception of the native module under its published name."""
+    refused = _REFUSED.match(str(error))
+    if refused:
+        action, bucket, key, status = refused.groups()
+        answer = JobAttachmentsS3ClientError(f"trying to {action}", int(status), bucket, key)
+        # It has said all, with what to do next.
+        answer.args = error.args
+        return answer
+    return AssetSyncError(str(error))
+
+
 @contextmanager
 def translated(tracker: ProgressTracker | None = None) -> Iterator[None]:
     """The native module's exceptions under their published names."""
@@ -70,7 +106,7 @@ def translated(tracker: ProgressTracker | None = None) -> Iterator[None]:
     except DeadlineOperationCanceled as error:
         raise AssetSyncCancelledError(str(error), tracker and tracker.get_summary_statistics()) from error
     except AttachmentsError as error:
-        raise AssetSyncError(str(error)) from error
+        raise published(error) from error
 
 
 @contextmanager

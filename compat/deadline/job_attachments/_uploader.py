@@ -123,6 +123,7 @@ class S3AssetUploader:
                 target=_store.target(self._session),
                 cache_dir=s3_check_cache_dir or CacheDB.get_default_cache_db_file_dir(),
                 force_s3_check=bool(force_s3_check),
+                credentials=_store.keys_of(self._session),
                 on_progress=feed.report,
             )
         feed.finish(statistics)

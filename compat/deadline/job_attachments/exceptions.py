@@ -37,7 +37,7 @@ class JobAttachmentsError(Exception):
     """Something about job attachments failed."""
 
 
-class AssetSyncError(Exception):
+class AssetSyncError(DeadlineOperationError):
     """Files could not be brought to or from the object store."""
 
 

@@ -178,7 +178,7 @@ impl Place {
 }
 
 /// Keys that Python code gives, asked for again before they expire.
-struct PythonCredentials {
+pub(crate) struct PythonCredentials {
     callable: Py<PyAny>,
     raised: Raised,
 }
@@ -193,7 +193,7 @@ struct Keys {
 }
 
 impl PythonCredentials {
-    fn provider(callable: Py<PyAny>, raised: Raised) -> SharedCredentialsProvider {
+    pub(crate) fn provider(callable: Py<PyAny>, raised: Raised) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Self { callable, raised })
     }
 

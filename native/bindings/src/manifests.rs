@@ -17,7 +17,7 @@ use shotput_core::attachments::progress::Progress;
 use shotput_core::attachments::upload;
 use shotput_core::service::block_on;
 
-use crate::attachments::{Callback, Place, target_of};
+use crate::attachments::{Callback, Place, PythonCredentials, target_of};
 use crate::config;
 use crate::runtime::{briefly, run, run_with};
 
@@ -191,11 +191,12 @@ fn wanted(params: &Bound<'_, PyDict>) -> PyResult<Vec<Wanted>> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (params, on_progress=None))]
+#[pyo3(signature = (params, on_progress=None, *, credentials=None))]
 fn download_manifests(
     py: Python<'_>,
     params: &Bound<'_, PyDict>,
     on_progress: Option<Py<PyAny>>,
+    credentials: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let manifests = wanted(params)?;
     let rest = params.copy()?;
@@ -204,9 +205,16 @@ fn download_manifests(
     let target = target_of(params)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
+    let keys = credentials.map(|callable| PythonCredentials::provider(callable, raised.clone()));
     let done = run_with(py, &raised, move |token| {
-        let (access, bucket, root_prefix) =
-            block_on(&token, async { given.place.locate(&target.resolve().await?, true).await })?;
+        let (access, bucket, root_prefix) = block_on(&token, async {
+            let target = target.resolve().await?;
+            if keys.is_none() {
+                return given.place.locate(&target, true).await;
+            }
+            let from = given.place.destination(target, keys).await?;
+            Ok((from.access, from.bucket, from.root_prefix))
+        })?;
         let conflict = given.conflict_resolution.as_deref().map_or(Ok(Conflict::default()), Conflict::parse)?;
         let request = ManifestRequest { access, bucket, root_prefix, manifests, conflict, dry_run: given.dry_run };
         let on_progress = |progress: Progress| callback.call(&progress);

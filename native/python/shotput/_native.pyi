@@ -837,7 +837,10 @@ def read_manifests(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
 
 def download_manifests(
-    params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
+    params: Mapping[str, Any],
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+    *,
+    credentials: Callable[[], Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Download the files that manifests name.
 
@@ -845,7 +848,8 @@ def download_manifests(
     ``root_path_format`` (``posix``, ``windows``; without it this machine's), and optionally ``path_mapping_rules``
     (``[{"source_path_format", "source_path", "destination_path"}]``: files that none is for stay away; without rules
     files go to ``root_path``) and ``group`` (what fails and succeeds together, e.g. a job); ``conflict_resolution`` and
-    the place, as :func:`download_job_outputs` has them; ``dry_run``.
+    the place, as :func:`download_job_outputs` has them; ``dry_run``. With ``bucket`` and ``root_prefix``,
+    ``credentials`` may give the rights, as in :func:`upload_snapshot`.
 
     Where manifests name one file of this machine, the one that was stored last has it. Returns ``{"files": [path],
     "statistics": {...}, "file_counts_by_root_directory": {root: int}, "groups": {group: {"total_files", "total_bytes",

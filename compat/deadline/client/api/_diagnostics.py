@@ -13,7 +13,8 @@ from typing import Any, Callable, TypeVar, cast
 from ..config import config_file
 from ..exceptions import DeadlineOperationError
 from ._resources import all_pages
-from ._session import get_boto3_client
+from ._session import client_for_farm
+from ._telemetry import record_function_latency_telemetry_event
 
 __all__ = ["get_job", "get_session", "list_sessions", "list_steps", "list_tasks", "search_jobs"]
 
@@ -36,16 +37,18 @@ def _given(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def get_job(
     farmId: str, queueId: str, jobId: str, config: ConfigParser | None = None, region: str | None = None
 ) -> dict[str, Any]:
     """The reply of ``GetJob``."""
-    client = get_boto3_client("deadline", config, region)
+    client = client_for_farm("deadline", farmId, config, region)
     reply: dict[str, Any] = client.get_job(farmId=farmId, queueId=queueId, jobId=jobId)
     return reply
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def get_session(
     farmId: str,
@@ -56,11 +59,12 @@ def get_session(
     region: str | None = None,
 ) -> dict[str, Any]:
     """The reply of ``GetSession``."""
-    client = get_boto3_client("deadline", config, region)
+    client = client_for_farm("deadline", farmId, config, region)
     reply: dict[str, Any] = client.get_session(farmId=farmId, queueId=queueId, jobId=jobId, sessionId=sessionId)
     return reply
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def list_sessions(
     farmId: str,
@@ -72,9 +76,10 @@ def list_sessions(
 ) -> dict[str, Any]:
     """``{"sessions": [...]}``; ``maxResults`` is the size of a page."""
     keywords = _given(farmId=farmId, queueId=queueId, jobId=jobId, maxResults=maxResults)
-    return all_pages(get_boto3_client("deadline", config, region).list_sessions, "sessions", keywords)
+    return all_pages(client_for_farm("deadline", farmId, config, region).list_sessions, "sessions", keywords)
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def list_steps(
     farmId: str,
@@ -86,9 +91,10 @@ def list_steps(
 ) -> dict[str, Any]:
     """``{"steps": [...]}``; ``maxResults`` is the size of a page."""
     keywords = _given(farmId=farmId, queueId=queueId, jobId=jobId, maxResults=maxResults)
-    return all_pages(get_boto3_client("deadline", config, region).list_steps, "steps", keywords)
+    return all_pages(client_for_farm("deadline", farmId, config, region).list_steps, "steps", keywords)
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def list_tasks(
     farmId: str,
@@ -101,13 +107,14 @@ def list_tasks(
 ) -> dict[str, Any]:
     """``{"tasks": [...]}``; ``maxResults`` is the size of a page."""
     keywords = _given(farmId=farmId, queueId=queueId, jobId=jobId, stepId=stepId, maxResults=maxResults)
-    return all_pages(get_boto3_client("deadline", config, region).list_tasks, "tasks", keywords)
+    return all_pages(client_for_farm("deadline", farmId, config, region).list_tasks, "tasks", keywords)
 
 
 class _NothingChosenError(DeadlineOperationError, ValueError):
     """No farm or no queue: the official class, and that of everything here."""
 
 
+@record_function_latency_telemetry_event()
 @_either_case
 def search_jobs(
     farmId: str | None = None,
@@ -136,7 +143,7 @@ def search_jobs(
         filters.append({"stringFilter": status})
     if nameContains:
         filters.append({"searchTermFilter": {"searchTerm": nameContains}})
-    reply = get_boto3_client("deadline", config, region).search_jobs(
+    reply = client_for_farm("deadline", farmId, config, region).search_jobs(
         **_given(
             farmId=farmId,
             queueIds=queueIds,

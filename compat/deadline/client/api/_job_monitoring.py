@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable
 
+from ..config import config_file
 from ..exceptions import DeadlineOperationError, DeadlineOperationTimedOut
 from ._diagnostics import list_sessions, list_steps, list_tasks
 from ._session import (
+    client_for_farm,
     client_of,
-    get_boto3_client,
     get_boto3_session,
     get_queue_user_boto3_session,
     get_user_and_identity_store_id,
@@ -104,7 +105,7 @@ def wait_for_job_completion(
     ``DeadlineOperationTimedOut`` after ``timeout`` seconds (0 is no limit), and ``DeadlineOperationError`` when the
     service refuses.
     """
-    client = get_boto3_client("deadline", config)
+    client = client_for_farm("deadline", farm_id, config)
     began, pause = time.monotonic(), 0.5
     while True:
         elapsed = time.monotonic() - began
@@ -158,10 +159,10 @@ def get_session_logs(
     session_id = session_id or _newest_session(farm_id, queue_id, job_id, config)
     group = f"/aws/deadline/{farm_id}/{queue_id}"
     with _refusals(f"read the log of the session {session_id}"):
-        client = get_boto3_client("logs", config)
+        client = client_for_farm("logs", farm_id, config)
         if get_user_and_identity_store_id(config)[0]:
             # A monitor's user may read logs through the queue alone.
-            deadline = get_boto3_client("deadline", config)
+            deadline = client_for_farm("deadline", farm_id, config)
             client = client_of(get_queue_user_boto3_session(deadline, config, farm_id, queue_id), "logs")
         events, token = _events(client, group, session_id, limit, start_time, end_time, next_token)
     return SessionLogResult(events, token, group, session_id, len(events))
@@ -180,7 +181,7 @@ def get_worker_logs(
     """The newest lines of a worker. Raises ``DeadlineOperationError`` when the service refuses."""
     group = f"/aws/deadline/{farm_id}/{fleet_id}"
     with _refusals(f"read the log of the worker {worker_id}"):
-        client = get_boto3_client("logs", config)
+        client = client_for_farm("logs", farm_id, config)
         if get_user_and_identity_store_id(config)[0]:
             client = _fleet_logs(farm_id, fleet_id, config)
         events, token = _events(client, group, worker_id, limit, start_time, end_time, next_token)
@@ -203,13 +204,13 @@ def _newest_session(farm_id: str, queue_id: str, job_id: str | None, config: Con
 def _fleet_logs(farm_id: str, fleet_id: str, config: ConfigParser | None) -> Any:
     import boto3
 
-    reply = get_boto3_client("deadline", config).assume_fleet_role_for_read(farmId=farm_id, fleetId=fleet_id)
+    reply = client_for_farm("deadline", farm_id, config).assume_fleet_role_for_read(farmId=farm_id, fleetId=fleet_id)
     keys = reply["credentials"]
     session = boto3.Session(
         keys["accessKeyId"],
         keys["secretAccessKey"],
         keys["sessionToken"],
-        get_boto3_session(config=config).region_name,
+        config_file.region_of_farm(farm_id, config) or get_boto3_session(config=config).region_name,
     )
     return client_of(session, "logs")
 

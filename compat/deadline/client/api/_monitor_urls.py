@@ -1,13 +1,17 @@
-"""Addresses of pages of the Deadline Cloud monitor. Nothing goes over the network."""
+"""Addresses of pages of the Deadline Cloud monitor."""
 
 from __future__ import annotations
 
 from configparser import ConfigParser
-from urllib.parse import quote, urlencode
+from contextlib import suppress
+from urllib.parse import quote, urlencode, urlsplit
 
 from ..config import config_file
+from ._session import AwsCredentialsSource, client_of, get_boto3_session, get_credentials_source
 
-__all__ = ["build_monitor_url"]
+__all__ = ["build_monitor_url", "job_url"]
+
+_DOMAIN = "deadlinecloud.amazonaws.com"
 
 
 def build_monitor_url(
@@ -23,7 +27,7 @@ def build_monitor_url(
     host: str | None = None,
     config: ConfigParser | None = None,
 ) -> str:
-    """The page of a farm, queue, job, step or task; without a farm, that of all farms.
+    """The page of a farm, queue, job, step or task; without a farm, that of all farms. Nothing is asked.
 
     ``region`` is the farm's (default: the configured one), ``monitor_region`` the monitor's (default: the farm's).
     ``host`` is the monitor's own ``https://…``, where it is not ``<subdomain>.<region>.deadlinecloud.amazonaws.com``.
@@ -44,7 +48,7 @@ def build_monitor_url(
     for (owner, owning), (name, value) in zip(chain, chain[1:]):
         if value and not owning:
             raise ValueError(f"{name} {value!r} is given without {owner}")
-    address = (host or f"https://{subdomain}.{monitor_region or region}.deadlinecloud.amazonaws.com").rstrip("/")
+    address = (host or f"https://{subdomain}.{monitor_region or region}.{_DOMAIN}").rstrip("/")
     if not farm_id:
         return f"{address}/farms"
     address += f"/{region}/farms/{quote(farm_id)}"
@@ -53,3 +57,26 @@ def build_monitor_url(
     selected = {"jobId": job_id, "stepId": step_id, "taskId": task_id}
     chosen = urlencode({name: value for name, value in selected.items() if value})
     return f"{address}?{chosen}" if chosen else address
+
+
+def job_url(config: ConfigParser | None, farm_id: str, queue_id: str, job_id: str) -> str | None:
+    """A job's page in the monitor that the user is logged in to; None for others, and when it cannot be found out."""
+    with suppress(Exception):
+        if get_credentials_source(config) is not AwsCredentialsSource.DEADLINE_CLOUD_MONITOR_LOGIN:
+            return None
+        # In the profile's region: a monitor is known there alone, wherever its farms are.
+        session = get_boto3_session(config=config)
+        profile = session._session.get_scoped_config()
+        monitor = client_of(session, "deadline").get_monitor(monitorId=profile["monitor_id"])
+        address = urlsplit(monitor["url"])
+        home = address.netloc.removesuffix(f".{_DOMAIN}").partition(".")[2]
+        return build_monitor_url(
+            monitor["subdomain"],
+            config_file.region_of_farm(farm_id, config) or home,
+            farm_id,
+            queue_id,
+            job_id,
+            host=f"{address.scheme}://{address.netloc}",
+            config=config,
+        )
+    return None

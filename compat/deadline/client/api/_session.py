@@ -166,6 +166,13 @@ def get_boto3_client(service_name: str, config: ConfigParser | None = None, regi
     return client_of(get_boto3_session(config=config), service_name, region)
 
 
+def client_for_farm(
+    service_name: str, farm_id: str, config: ConfigParser | None = None, region: str | None = None
+) -> Any:
+    """A client in the given region, else that of the farm, which need not be the configured one."""
+    return get_boto3_client(service_name, config, region or config_file.region_of_farm(farm_id, config))
+
+
 def client_of(session: Any, service_name: str, region: str | None = None) -> Any:
     """A client of a session; equal arguments give the same one."""
     return _client(session, service_name, region, _user_agent())

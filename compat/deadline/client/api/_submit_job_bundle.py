@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
 from shotput import _native
-from shotput.errors import MissingInputsError
+from shotput.errors import AttachmentsError, MissingInputsError
 
+from ...job_attachments._store import published
 from ...job_attachments.exceptions import AssetSyncCancelledError, MisconfiguredInputsError
 from ...job_attachments.progress_tracker import ProgressReportMetadata
 from ..config import config_file
@@ -22,6 +23,7 @@ from ..exceptions import (
     DeadlineOperationTimedOut,
 )
 from ..job_bundle.parameters import JobParameter
+from ._monitor_urls import job_url
 from ._session import refusals, session_context
 from ._telemetry import record_function_latency_telemetry_event
 
@@ -66,9 +68,10 @@ def create_job_from_job_bundle(
     remembers the job as ``defaults.job_id``. Progress callbacks go on while they give a true value.
 
     Raises ``AssetSyncCancelledError`` when one of them does not, ``MisconfiguredInputsError`` for inputs that are
-    missing or folders, ``UserInitiatedCancel`` when the question is declined, ``CreateJobWaiterCanceled`` when
-    ``create_job_result_callback`` ends the wait, and other ``DeadlineOperationError``: what the service refuses is
-    boto3's ``ClientError`` too. What a callback raises comes out unchanged.
+    missing or folders, ``AssetSyncError`` when files cannot be stored, ``UserInitiatedCancel`` when the question is
+    declined, ``CreateJobWaiterCanceled`` when ``create_job_result_callback`` ends the wait, and other
+    ``DeadlineOperationError``: what the service refuses is boto3's ``ClientError`` too. What a callback raises comes
+    out unchanged.
     """
     submitter_name = submitter_name or "Custom"
     session_context["submitter-name"] = submitter_name
@@ -108,12 +111,18 @@ def create_job_from_job_bundle(
             )["job_id"]
         except MissingInputsError as error:
             raise MisconfiguredInputsError(str(error)) from error
+        except AttachmentsError as error:
+            raise published(error) from error
         except DeadlineOperationCanceled as error:
             if hashing.canceled or upload.canceled:
                 raise AssetSyncCancelledError(str(error)) from error
             raise
     if job_id:
         _remember(job_id, config)
+        farm_id, queue_id = (config_file.get_setting(f"defaults.{one}_id", config) for one in ("farm", "queue"))
+        page = job_url(config, farm_id, queue_id, job_id)
+        if page:
+            print_function_callback(f"Job URL: {page}")
     return job_id
 
 

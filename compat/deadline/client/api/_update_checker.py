@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import sys
 import urllib.error
@@ -23,6 +24,8 @@ __all__ = ["UpdateCheckResult", "UpdateCheckStatus", "safe_check_for_updates"]
 
 _MANIFEST_URL = "https://downloads.deadlinecloud.amazonaws.com/submitters/manifest.json"
 _SECONDS = 5
+# Two classes in Python 3.9, one in newer ones.
+_TOO_LATE = (TimeoutError, socket.timeout)
 
 
 class UpdateCheckStatus(Enum):
@@ -73,10 +76,10 @@ def safe_check_for_updates(integration_name: str, current_version: str) -> Updat
         )
     except InvalidVersion as error:
         return failed(UpdateCheckStatus.INVALID_VERSION, str(error), latest)
-    except TimeoutError:
+    except _TOO_LATE:
         return failed(UpdateCheckStatus.TIMEOUT_ERROR, f"There was no answer within {_SECONDS} seconds.")
     except urllib.error.URLError as error:
-        if isinstance(error.reason, TimeoutError):
+        if isinstance(error.reason, _TOO_LATE):
             return failed(UpdateCheckStatus.TIMEOUT_ERROR, f"There was no answer within {_SECONDS} seconds.")
         return failed(UpdateCheckStatus.NETWORK_ERROR, str(error))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
