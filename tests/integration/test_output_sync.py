@@ -360,5 +360,7 @@ def test_paths_of_another_machine_are_mapped(studio: Studio) -> None:
     elsewhere = studio.folder / "elsewhere"
     moved = ("--ignore-storage-profiles", "--map-root", f"{there}/shot={elsewhere}")
     assert studio.shotput.document("job", "outputs", job_id, *moved)["files"] == [str(elsewhere / "1.txt")]
+    said = studio.shotput.refused("job", "outputs", job_id, *moved[:2], f"{there}={elsewhere}", code=2)
+    assert said == f"The job has no root {there}. Its roots: {there}/shot."
     words = ("--step-id", step["stepId"], "--task-id", task["taskId"], "--ignore-storage-profiles")
     assert studio.shotput.document("job", "outputs", job_id, *words)["files"] == [str(there / "shot/1.txt")]

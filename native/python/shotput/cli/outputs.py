@@ -91,6 +91,12 @@ def outputs(
         raise CommandFailure("--dry-run, --force-bootstrap and the lookback belong to --sync.", ExitCode.USAGE)
     more: dict[str, Any] = {"step_id": step_id, "task_id": task_id, "root_map": _root_map(roots or [])}
     found, job = find(target, name or "last")
+    known = [manifest["rootPath"] for manifest in job.get("attachments", {}).get("manifests", [])]
+    for root in more["root_map"]:
+        if root not in known:
+            raise CommandFailure(
+                f"The job has no root {root}. Its roots: {', '.join(known) or 'none'}.", ExitCode.USAGE
+            )
     here = None if ignore_storage_profiles else storage_profile_id or targets.storage_profile(found.farm)
     there = job.get("storageProfileId")
     if here and there and here != there:
