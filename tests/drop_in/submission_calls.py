@@ -106,6 +106,13 @@ def submission(workstation: Workstation) -> None:
         api.create_job_from_job_bundle(
             bundle, **{**keywords, "interactive_confirmation_callback": lambda message, default: False}
         )
+    # Programs of the bundle do not run when nobody can be asked.
+    hooks = Path(bundle) / "hooks.json"
+    hooks.write_text(json.dumps({"version": "1.0", "preSubmission": [{"command": "/bin/false"}]}))
+    set_setting("settings.allow_bundle_hooks", "true")
+    with pytest.raises(DeadlineOperationCanceled, match="nobody could be asked"):
+        api.create_job_from_job_bundle(bundle, **{**keywords, "interactive_confirmation_callback": None})
+    hooks.unlink()
     with pytest.raises(CreateJobWaiterCanceled):
         api.create_job_from_job_bundle(bundle, create_job_result_callback=lambda: False, **keywords)
     # The job is there, whoever waits for it.

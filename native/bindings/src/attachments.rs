@@ -26,6 +26,7 @@ use shotput_core::service::{Service, block_on};
 use tokio_util::sync::CancellationToken;
 
 use crate::config as target;
+use crate::plain::path_text;
 use crate::runtime::{Raised, run_with};
 
 /// A Python callable as a callback of the core: truthy goes on; an exception cancels and comes out of the call.
@@ -249,7 +250,7 @@ fn download_job_outputs(
     params: &Bound<'_, PyDict>,
     on_progress: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
-    let given: DownloadParams = depythonize(params)?;
+    let given: DownloadParams = depythonize(with_plain_roots(params)?.as_any())?;
     let target = target_of(params)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
@@ -275,6 +276,23 @@ fn download_job_outputs(
         outputs::download(&request, Some(&on_progress), &token)
     })?;
     Ok(pythonize(py, &downloaded)?.unbind())
+}
+
+/// The params with the folders of `root_map` as text.
+fn with_plain_roots<'py>(params: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let params = params.copy()?;
+    if let Some(root_map) = params.get_item("root_map")? {
+        if root_map.is_none() {
+            params.del_item("root_map")?;
+        } else if let Ok(folders) = root_map.cast::<PyDict>() {
+            let plain = PyDict::new(params.py());
+            for (root, folder) in folders {
+                plain.set_item(path_text(root)?, path_text(folder)?)?;
+            }
+            params.set_item("root_map", plain)?;
+        }
+    }
+    Ok(params)
 }
 
 /// The target among the params: a dict, else the configuration's.

@@ -14,6 +14,11 @@ pub(crate) fn plain<T: DeserializeOwned>(value: &Bound<'_, PyAny>) -> Result<T, 
     depythonize(value)
 }
 
+/// `os.PathLike` as text; anything else as it is.
+pub(crate) fn path_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.hasattr("__fspath__")? { value.call_method0("__fspath__") } else { Ok(value) }
+}
+
 /// Refuses what would need more stack than there is; a list that holds itself, too.
 pub(crate) fn refuse_deep(value: &Bound<'_, PyAny>) -> Result<(), PythonizeError> {
     if is_deeper_than(MAX_DEPTH, value) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyString};
 use pythonize::pythonize;
 use shotput_core::attachments::progress::Progress;
 use shotput_core::bundle::Bundle;
@@ -16,7 +16,7 @@ use shotput_core::telemetry::{Recorder, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::given_target;
-use crate::plain::plain;
+use crate::plain::{path_text, plain};
 use crate::runtime::{self, Raised};
 use crate::telemetry;
 
@@ -73,21 +73,23 @@ pub(crate) fn known_members<'py>(params: &Bound<'py, PyDict>) -> PyResult<Bound<
     let known = PyDict::new(params.py());
     for member in Params::MEMBERS {
         if let Some(value) = params.get_item(member)? {
-            match value.cast::<PyList>() {
-                Ok(items) if *member == "known_asset_paths" => {
-                    let texts: Vec<_> = items.iter().map(path_text).collect::<PyResult<_>>()?;
-                    known.set_item(member, texts)?;
+            if *member == "known_asset_paths" && !value.is_none() {
+                // A text is a sequence too, of letters: "/" among them would make every file a known one.
+                if value.is_instance_of::<PyString>() || value.hasattr("__fspath__")? {
+                    return Err(PyTypeError::new_err(format!(
+                        "known_asset_paths must be a list of paths, and is {}. Write [{}].",
+                        value.repr()?,
+                        value.repr()?
+                    )));
                 }
-                _ => known.set_item(member, path_text(value)?)?,
+                let texts: Vec<_> = value.try_iter()?.map(|path| path_text(path?)).collect::<PyResult<_>>()?;
+                known.set_item(member, texts)?;
+            } else {
+                known.set_item(member, path_text(value)?)?;
             }
         }
     }
     Ok(known.into_any())
-}
-
-/// `os.PathLike` as text; anything else as it is.
-fn path_text(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    if value.hasattr("__fspath__")? { value.call_method0("__fspath__") } else { Ok(value) }
 }
 
 fn run(

@@ -124,7 +124,7 @@ fn check_kind(template: &Document) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a bundle in which a link leads to nothing or outside. Linked folders are not descended into.
+/// Refuses a bundle in which a link leads outside. Linked folders are not descended into.
 fn check_containment(folder: &Path) -> Result<()> {
     for entry in WalkDir::new(folder).follow_links(false) {
         let entry = entry.map_err(|err| {
@@ -147,7 +147,12 @@ fn check_containment(folder: &Path) -> Result<()> {
         match entry.path().canonicalize() {
             Ok(target) if target.starts_with(folder) => {}
             Ok(target) => return Err(refuse(format!("leads outside, to {}", target.display()))),
-            Err(err) => return Err(refuse(format!("cannot be followed: {err}"))),
+            // A link to nothing inside, such as the lock of an editor, shows nothing that is outside.
+            Err(err) => match entry.path().read_link() {
+                Ok(target) if absolute(&target, entry.path().parent().unwrap_or(folder)).starts_with(folder) => {}
+                Ok(target) => return Err(refuse(format!("leads outside, to {}", target.display()))),
+                Err(_) => return Err(refuse(format!("cannot be followed: {err}"))),
+            },
         }
     }
     Ok(())
@@ -207,6 +212,10 @@ fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>>
 fn read_values(document: &Document) -> Result<Vec<(String, Value)>> {
     let refuse = |what: String| CoreError::Bundle(format!("The parameter values {} {what}.", document.path.display()));
     let shape = "must be {\"parameterValues\": [{\"name\": ..., \"value\": ...}]}";
+    // A document in which nothing stands has no values.
+    if document.value.is_null() {
+        return Ok(Vec::new());
+    }
     let Some(Value::Array(items)) = document.value.get("parameterValues") else {
         return Err(refuse(shape.to_owned()));
     };

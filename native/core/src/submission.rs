@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attachments::copies;
 use crate::attachments::grouping::{self, References};
-use crate::attachments::progress::{OnProgress, Progress};
+use crate::attachments::progress::{OnProgress, Progress, Status, Tracker};
 use crate::attachments::s3::S3Access;
 use crate::attachments::upload::{self, Destination, FileSystem, Hashed, UploadOptions, Uploaded};
 use crate::bundle::parameters::{self, Parameter};
@@ -122,17 +122,12 @@ fn submit_untimed(
         plan = plan.changed_by(answers, &surroundings, callbacks)?;
     }
     chunks::fit(&mut plan, callbacks)?;
-    if !plan.references.is_empty() {
-        let transfer = Transfer {
-            submission: &plan.submission,
-            bundle: &plan.bundle,
-            surroundings: &surroundings,
-            callbacks,
-            token,
-        };
-        if let Some(attachments) = transfer.run(&lane, &service, &plan.references)? {
+    let transfer = Transfer { plan: &plan, surroundings: &surroundings, callbacks, token };
+    match transfer.run(&lane, &service)? {
+        Some(attachments) => {
             plan.request.insert("attachments".into(), attachments);
         }
+        None => transfer.report_nothing()?,
     }
     submission.recorder.record("submission", json!({ "submitter_name": submission.submitter_name }));
     if let Some(folder) = &submission.debug_snapshot_dir {
@@ -246,23 +241,30 @@ impl Surroundings {
 
 /// The files of a job on their way to the farm.
 struct Transfer<'a> {
-    submission: &'a Submission,
-    bundle: &'a Bundle,
+    plan: &'a Plan<'a>,
     surroundings: &'a Surroundings,
     callbacks: &'a Callbacks<'a>,
     token: &'a CancellationToken,
 }
 
 impl Transfer<'_> {
-    /// The `attachments` of `CreateJob`; none when the queue takes no files.
-    fn run(&self, lane: &Lane<'_>, service: &Service, references: &AssetReferences) -> Result<Option<Value>> {
+    /// The `attachments` of `CreateJob`; none when the job has no files, or the queue takes none.
+    fn run(&self, lane: &Lane<'_>, service: &Service) -> Result<Option<Value>> {
+        let submission: &Submission = &self.plan.submission;
+        if self.plan.references.is_empty() {
+            return Ok(None);
+        }
         let Some((bucket, root_prefix)) = self.surroundings.bucket() else {
             self.callbacks.print("The queue has no job attachment settings: the job's files are not uploaded.");
             return Ok(None);
         };
         let locations = self.surroundings.storage_profile.as_ref().map(grouping::locations).unwrap_or_default();
-        let prepared =
-            grouping::prepare(&to_group(references), &locations, self.submission.require_paths_exist, self.token)?;
+        let prepared = grouping::prepare(
+            &to_group(&self.plan.references),
+            &locations,
+            submission.require_paths_exist,
+            self.token,
+        )?;
         for warning in &prepared.warnings {
             self.callbacks.print(warning);
         }
@@ -270,17 +272,17 @@ impl Transfer<'_> {
             return Ok(None);
         }
         limits::check_groups(&prepared)?;
-        known_paths::confirm(self.submission, self.bundle, &locations, &prepared, self.callbacks)?;
+        known_paths::confirm(submission, &self.plan.parameters, &locations, &prepared, self.callbacks)?;
 
-        let cache_dir = Some(self.submission.cache_dir.as_path());
-        let recorder = &self.submission.recorder;
+        let cache_dir = Some(submission.cache_dir.as_path());
+        let recorder = &submission.recorder;
         self.callbacks.hold(self.token);
         let on_hashing = self.callbacks.holding(self.callbacks.on_hashing_progress, self.token);
         let hashed = upload::hash(&prepared, cache_dir, Some(&on_hashing), self.token)?;
         recorder.record("job_attachments.hashing_summary", json!(hashed.statistics));
         self.callbacks.print(&format!("Hashing summary:\n{}", hashed.statistics));
         self.callbacks.hold(self.token);
-        let uploaded = match &self.submission.debug_snapshot_dir {
+        let uploaded = match &submission.debug_snapshot_dir {
             Some(folder) => {
                 let copied = self.copy(&hashed, folder);
                 recorder.record_outcome("asset_snapshot", &copied);
@@ -297,12 +299,24 @@ impl Transfer<'_> {
         Ok(Some(uploaded.attachments))
     }
 
+    /// One report per phase for a job without files, so that what shows the progress comes to its end.
+    fn report_nothing(&self) -> Result<()> {
+        let callbacks = self.callbacks;
+        for (status, on_progress) in [
+            (Status::PreparingInProgress, callbacks.on_hashing_progress),
+            (Status::UploadInProgress, callbacks.on_upload_progress),
+        ] {
+            Tracker::new(status, 0, 0, on_progress, self.token).finish()?;
+        }
+        Ok(())
+    }
+
     fn file_system(&self) -> FileSystem {
-        if self.submission.virtual_file_system { FileSystem::Virtual } else { FileSystem::Copied }
+        if self.plan.submission.virtual_file_system { FileSystem::Virtual } else { FileSystem::Copied }
     }
 
     fn copy(&self, hashed: &Hashed, folder: &Path) -> Result<Uploaded> {
-        let (farm_id, queue_id) = (&self.submission.farm_id, &self.submission.queue_id);
+        let (farm_id, queue_id) = (&self.plan.submission.farm_id, &self.plan.submission.queue_id);
         let on_upload = self.callbacks.holding(self.callbacks.on_upload_progress, self.token);
         copies::copy(hashed, folder, (farm_id, queue_id), self.file_system(), Some(&on_upload), self.token)
     }
@@ -315,18 +329,18 @@ impl Transfer<'_> {
         bucket: &str,
         root_prefix: &str,
     ) -> Result<Uploaded> {
-        let submission = self.submission;
+        let submission: &Submission = &self.plan.submission;
         let name = self.surroundings.queue_name(submission);
         let destination = Destination {
             access: lane.run(S3Access::of_queue(service, &submission.farm_id, &submission.queue_id, name, false))?,
             bucket: bucket.to_owned(),
             root_prefix: root_prefix.to_owned(),
-            farm_id: self.submission.farm_id.clone(),
-            queue_id: self.submission.queue_id.clone(),
+            farm_id: submission.farm_id.clone(),
+            queue_id: submission.queue_id.clone(),
         };
         let options = UploadOptions {
-            cache_dir: Some(self.submission.cache_dir.as_path()),
-            force_s3_check: self.submission.force_s3_check,
+            cache_dir: Some(submission.cache_dir.as_path()),
+            force_s3_check: submission.force_s3_check,
             manifest_write_dir: None,
             file_system: self.file_system(),
         };

@@ -576,7 +576,7 @@ def create_job_from_job_bundle(
       ``max_worker_count``, ``target_task_run_status`` (``READY``, ``SUSPENDED``)
     - ``job_parameters``: ``[{"name", "value"}]``, over the bundle's values; relative paths lie in the current folder
     - ``job_attachments_file_system`` (``COPIED``, ``VIRTUAL``), ``force_s3_check``, ``require_paths_exist``
-    - ``known_asset_paths``: folders whose files are uploaded without a question
+    - ``known_asset_paths``: list of folders whose files are uploaded without a question
     - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
     - ``submitter_name`` (``Custom``), ``submitter_version``: for the user agent, hooks and telemetry
     - ``queue_parameter_definitions``: when the caller has them already
@@ -589,7 +589,7 @@ def create_job_from_job_bundle(
 
     Progress callbacks get ``{"status", "progress" (0 to 100), "transferRate" (bytes/s), "progressMessage",
     "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}`` and go on while they return a
-    true value. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
+    true value; a job without files has one report of each, with 100, and goes on whatever they return. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
     created job. What a callback raises comes out unchanged. Callbacks run on threads of the module. The configuration
     is not written. ``pause`` holds the call while it is switched on, at the next report of progress at the latest.
 

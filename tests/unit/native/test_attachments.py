@@ -100,6 +100,9 @@ def test_up_through_a_session_and_home(store: Any, tmp_path: Path) -> None:
     for name in ("0001.exr", "large.exr"):
         assert (project / "renders" / name).read_bytes() == (renders / name).read_bytes()
         assert (project / "renders" / name).stat().st_mtime_ns // 1000 == (renders / name).stat().st_mtime_ns // 1000
+    moved = _native.download_job_outputs({**home, "root_map": {str(project): tmp_path / "home"}})
+    assert moved["file_counts_by_root_directory"] == {str(tmp_path / "home"): 2}
+    assert _native.download_job_outputs({**home, "root_map": None})["statistics"]["skipped_files"] == 2
 
 
 def test_what_a_callback_raises_comes_out(store: Any, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def create_job_from_job_bundle(
             "require_paths_exist": require_paths_exist,
             "submitter_name": submitter_name,
             "submitter_version": submitter_version,
-            "known_asset_paths": list(known_asset_paths),
+            "known_asset_paths": known_asset_paths,
             "debug_snapshot_dir": debug_snapshot_dir,
             "from_gui": from_gui,
             "force_s3_check": force_s3_check,
@@ -106,7 +106,7 @@ def create_job_from_job_bundle(
                 print_function_callback,
                 hashing.report,
                 upload.report,
-                interactive_confirmation_callback,
+                interactive_confirmation_callback or _nobody(print_function_callback),
                 create_job_result_callback,
             )["job_id"]
         except MissingInputsError as error:
@@ -144,6 +144,16 @@ def _remembered(config: ConfigParser | None) -> Iterator[None]:
         raise
 
 
+def _nobody(say: Callable[[str], None]) -> Callable[[str, bool], bool]:
+    """The answer when nobody can be asked: none, neither about files elsewhere nor about hooks that would run."""
+
+    def answer(message: str, default: bool) -> bool:
+        say(message)
+        raise DeadlineOperationCanceled("The submission was canceled, because nobody could be asked.")
+
+    return answer
+
+
 class _Progress:
     """A progress callback as the native module calls it."""
 
@@ -153,7 +163,8 @@ class _Progress:
 
     def report(self, progress: dict[str, Any]) -> bool:
         if self.callback is not None and not self.callback(ProgressReportMetadata.from_dict(progress)):
-            self.canceled = True
+            # Without files there is nothing to cancel, and the native module does not look at the answer.
+            self.canceled = progress["totalFiles"] > 0
         return not self.canceled
 
 

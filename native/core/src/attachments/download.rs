@@ -6,7 +6,7 @@
 //! files: a job that wrote into a link would corrupt the object for every other job.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -225,7 +225,8 @@ fn damaged(store: &Store, entry: &Entry, path: &Path) -> CoreError {
     ))
 }
 
-/// The name beside its place under which a file is made: the same for each attempt, so that a later one goes on.
+/// The name beside its place under which a file is made: the same for each attempt, so that a later one goes on. Who
+/// comes while another download makes the same file there uses a name of its own: see [`Claim`].
 fn part_path(task: &Task) -> PathBuf {
     let name = task.path.file_name().unwrap_or_default().as_encoded_bytes();
     let unique = &hash_bytes(&[name, task.entry.hash.as_bytes()].concat())[..16];
@@ -283,38 +284,95 @@ async fn whole(store: &Store, task: &Task, conflict: Conflict, copies: &Mutex<Ha
                 continue;
             }
         };
-        let part = part_path(task);
-        let (place, entry) = (part.clone(), task.entry.clone());
+        let (place, entry) = (part_path(task), task.entry.clone());
         let written = blocking(&task.path, move || {
             if body.len() as u64 != entry.size || hash_bytes(&body) != entry.hash {
-                return Ok(false);
+                return Ok(None);
             }
-            write_whole(&place, &body, &entry)?;
-            Ok(true)
+            write_whole(&place, &body, &entry).map(Some)
         });
-        if written.await? {
-            return publish(&part, &task.path, conflict, copies);
+        if let Some(claim) = written.await? {
+            return publish(claim, &task.path, conflict, copies);
         }
         failure = Some(damaged(store, &task.entry, &task.path));
     }
     Err(failure.unwrap_or_else(|| damaged(store, &task.entry, &task.path)))
 }
 
-fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<()> {
-    let write = || {
-        // Anew, and never into what somebody else put there: it could be a link to another file.
-        match std::fs::remove_file(part) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(part)?;
-        file.write_all(body)?;
-        file.set_modified(modified(entry))
+fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<Claim> {
+    let failed = |err: io::Error| cannot_write(part.parent().unwrap_or(part), &err);
+    let mut claim = Claim::take(part).map_err(failed)?;
+    let mut write = || {
+        claim.file.set_len(0)?;
+        claim.file.write_all(body)?;
+        claim.file.set_modified(modified(entry))
     };
-    write().map_err(|err| {
-        let _ = std::fs::remove_file(part);
-        cannot_write(part.parent().unwrap_or(part), &err)
-    })
+    match write() {
+        Ok(()) => Ok(claim),
+        Err(err) => {
+            let _ = std::fs::remove_file(&claim.path);
+            Err(failed(err))
+        }
+    }
+}
+
+/// A part that no other download writes to, on this machine or another, for as long as this is held.
+struct Claim {
+    path: PathBuf,
+    file: File,
+    /// Whether the name is one that no later attempt would find.
+    is_passing: bool,
+}
+
+impl Claim {
+    /// Opens the part of an earlier attempt or makes it, and never what somebody else put there: it could be a link to
+    /// another file.
+    fn take(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        loop {
+            if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+                remove_if_there(path)?;
+            }
+            let file = open_no_link(options.clone().create(true).truncate(false), path)?;
+            match file.try_lock() {
+                // Where a file system knows no locks, only one download at a time can be told from another.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let path = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
+                    let file = open_no_link(options.create_new(true), &path)?;
+                    return Ok(Self { path, file, is_passing: true });
+                }
+            }
+            let found = file.metadata()?;
+            if !is_own(&found) {
+                remove_if_there(path)?;
+            } else if is_at(&found, path) {
+                return Ok(Self { path: path.to_path_buf(), file, is_passing: false });
+            }
+        }
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an open file still has this name: another download may have moved it to its place meanwhile.
+fn is_at(open: &std::fs::Metadata, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        path.symlink_metadata().is_ok_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = open;
+        path.exists()
+    }
 }
 
 fn modified(entry: &Entry) -> SystemTime {
@@ -329,15 +387,12 @@ struct Part {
     length: u64,
 }
 
-/// Opens the part of an earlier attempt and hashes what it has.
-fn open_part(path: &Path, size: u64) -> io::Result<Part> {
-    if path.symlink_metadata().is_ok_and(|found| !is_own(&found)) {
-        std::fs::remove_file(path)?;
-    }
-    let mut file = open_no_link(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
+/// Hashes what a part has.
+fn open_part(mut file: File, size: u64) -> io::Result<Part> {
     if file.metadata()?.len() > size {
         file.set_len(0)?;
     }
+    file.rewind()?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BLOCK];
     let mut length = 0;
@@ -377,18 +432,37 @@ async fn stream(
     tracker: &Tracker<'_>,
 ) -> Result<PathBuf> {
     let path = part_path(task);
+    let failed = |err: io::Error| cannot_write(&task.path, &err);
+    let claim = Claim::take(&path).map_err(failed)?;
+    let filled = fill(store, task, &claim, tracker).await;
+    match filled {
+        Ok(()) => publish(claim, &task.path, conflict, copies),
+        Err(err) => {
+            // What a later attempt would not find, or would find empty, is not left behind.
+            if claim.is_passing || claim.file.metadata().is_ok_and(|found| found.len() == 0) {
+                let _ = std::fs::remove_file(&claim.path);
+            }
+            Err(err)
+        }
+    }
+}
+
+/// Brings a part to its whole length and holds it to its hash.
+async fn fill(store: &Store, task: &Task, claim: &Claim, tracker: &Tracker<'_>) -> Result<()> {
+    let size = task.entry.size;
+    let failed = |err: io::Error| cannot_write(&task.path, &err);
     let mut counted = 0;
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let (place, size) = (path.clone(), task.entry.size);
+        let (file, place) = (claim.file.try_clone().map_err(failed)?, task.path.clone());
         let mut part =
-            blocking(&task.path, move || open_part(&place, size).map_err(|err| cannot_write(&place, &err))).await?;
+            blocking(&task.path, move || open_part(file, size).map_err(|err| cannot_write(&place, &err))).await?;
         if part.length > counted {
             tracker.bytes(part.length - counted);
             counted = part.length;
         }
         if part.length < size {
-            match append(store, task, &path, part, tracker, &mut counted).await? {
+            match append(store, task, &claim.path, part, tracker, &mut counted).await? {
                 Ok(whole) => part = whole,
                 Err(err) => {
                     // The part stays: the next attempt goes on behind it.
@@ -398,13 +472,10 @@ async fn stream(
             }
         }
         if part.length == size && part.hasher.finish() == task.entry.hash {
-            part.file.set_modified(modified(&task.entry)).map_err(|err| cannot_write(&path, &err))?;
-            drop(part);
-            return publish(&path, &task.path, conflict, copies);
+            return part.file.set_modified(modified(&task.entry)).map_err(failed);
         }
         // Bytes of an earlier attempt may be at fault: everything anew.
-        drop(part);
-        let _ = std::fs::remove_file(&path);
+        part.file.set_len(0).map_err(failed)?;
         tracker.take_back(counted);
         counted = 0;
         failure = Some(damaged(store, &task.entry, &task.path));
@@ -462,7 +533,10 @@ async fn append(
 }
 
 /// Moves a finished part to its place, or beside it.
-fn publish(part: &Path, place: &Path, conflict: Conflict, copies: &Mutex<HashSet<PathBuf>>) -> Result<PathBuf> {
+fn publish(claim: Claim, place: &Path, conflict: Conflict, copies: &Mutex<HashSet<PathBuf>>) -> Result<PathBuf> {
+    let part = claim.path.as_path();
+    // Held until the name is another; a system that moves no open files does without.
+    let _file = cfg!(unix).then_some(claim.file);
     let failed = |err: io::Error| {
         let _ = std::fs::remove_file(part);
         cannot_write(place, &err)
@@ -478,7 +552,7 @@ fn publish(part: &Path, place: &Path, conflict: Conflict, copies: &Mutex<HashSet
             // A hard link takes the name only when it is free, in one step; then the other name goes.
             match std::fs::hard_link(part, &name) {
                 Ok(()) => {
-                    std::fs::remove_file(part).map_err(failed)?;
+                    remove_if_there(part).map_err(failed)?;
                     taken.insert(name.clone());
                     return Ok(name);
                 }

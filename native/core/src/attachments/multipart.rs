@@ -25,6 +25,8 @@ const MIN_PART: u64 = 16 * 1024 * 1024;
 const MAX_PARTS: u64 = 9_000;
 /// Parts under way at once: with the one that is read, this bounds the memory.
 const PARALLEL: usize = 4;
+/// Uploads that are begun for one file when others end them.
+const ATTEMPTS: u32 = 3;
 
 struct Part {
     number: i32,
@@ -48,15 +50,33 @@ fn crc32(bytes: &[u8]) -> String {
 /// Sends one large object.
 pub(crate) async fn upload(bucket: &Arc<Bucket>, item: &Item, tracker: &Tracker<'_>) -> Result<()> {
     let explain = |fault: Fault| bucket.explain(&format!("upload {} to", item.path.display()), &item.key, &fault);
-    let (upload_id, known) = match resumable(bucket, item).await.map_err(explain)? {
+    let (mut upload_id, mut known) = match resumable(bucket, item).await.map_err(explain)? {
         Some(found) => found,
         None => (create(bucket, item).await.map_err(explain)?, HashMap::new()),
     };
-    let parts = match send_parts(bucket, item, &upload_id, known, tracker).await? {
-        Ok(parts) => parts,
-        Err(fault) => return Err(explain(fault)),
-    };
-    complete(bucket, item, &upload_id, parts).await.map_err(explain)?;
+    for attempt in 1.. {
+        let mut counted = 0;
+        let sent = match send_parts(bucket, item, &upload_id, known, tracker, &mut counted).await? {
+            Ok(parts) => complete(bucket, item, &upload_id, parts).await,
+            Err(fault) => Err(fault),
+        };
+        match sent {
+            Ok(()) => break,
+            // Another one who sends the same file completed the upload, or gave it up: it is not there any more.
+            Err(fault) if fault.code == "NoSuchUpload" => {
+                tracker.take_back(counted);
+                if bucket.exists(&item.key).await.map_err(explain)? {
+                    tracker.skipped(1, item.size);
+                    return Ok(());
+                }
+                if attempt == ATTEMPTS {
+                    return Err(explain(fault));
+                }
+            }
+            Err(fault) => return Err(explain(fault)),
+        }
+        (upload_id, known) = (create(bucket, item).await.map_err(explain)?, HashMap::new());
+    }
     tracker.processed(0);
     Ok(())
 }
@@ -134,19 +154,25 @@ async fn create(bucket: &Bucket, item: &Item) -> Result<String, Fault> {
     })
 }
 
-/// Reads the file once, from front to back, and sends the parts that are not there.
+/// Reads the file once, from front to back, and sends the parts that are not there. `counted` are the bytes that the
+/// tracker was told.
 async fn send_parts(
     bucket: &Arc<Bucket>,
     item: &Item,
     upload_id: &str,
     mut known: HashMap<i32, Part>,
     tracker: &Tracker<'_>,
+    counted: &mut u64,
 ) -> Result<Result<Vec<Part>, Fault>> {
     let size = part_size(item.size);
     let mut reader = Reader::open(item.path.clone(), size).await?;
     let mut parts = Vec::new();
     let mut sending: JoinSet<Result<Part, Fault>> = JoinSet::new();
     let parallel = PARALLEL.min(bucket.limits().connections);
+    let mut count = |bytes: u64| {
+        tracker.bytes(bytes);
+        *counted += bytes;
+    };
     for number in 1.. {
         let Some(body) = reader.next().await? else { break };
         let checksum = crc32(&body);
@@ -155,14 +181,14 @@ async fn send_parts(
             .remove(&number)
             .filter(|part| part.size == length && (part.checksum.is_empty() || part.checksum == checksum));
         if let Some(part) = kept {
-            tracker.bytes(length);
+            count(length);
             parts.push(Part { checksum, ..part });
             continue;
         }
         while sending.len() >= parallel {
             match finished(&mut sending).await {
                 Ok(part) => {
-                    tracker.bytes(part.size);
+                    count(part.size);
                     parts.push(part);
                 }
                 Err(fault) => return Ok(Err(fault)),
@@ -182,7 +208,7 @@ async fn send_parts(
     while !sending.is_empty() {
         match finished(&mut sending).await {
             Ok(part) => {
-                tracker.bytes(part.size);
+                count(part.size);
                 parts.push(part);
             }
             Err(fault) => return Ok(Err(fault)),
@@ -224,7 +250,7 @@ async fn complete(bucket: &Bucket, item: &Item, upload_id: &str, parts: Vec<Part
         .map_err(Fault::from);
     match answer {
         Ok(_) => Ok(()),
-        // Somebody else completed the same upload, or an answer was lost and this is the retry.
+        // An answer was lost, and this is the retry.
         Err(fault) if fault.status == 404 && bucket.exists(&item.key).await? => Ok(()),
         Err(fault) => Err(fault),
     }

@@ -16,7 +16,7 @@ const BATCH: u64 = 50;
 /// Rates are measured over at least this long: two reports in one millisecond say nothing.
 const RATE_WINDOW: Duration = Duration::from_millis(200);
 
-/// A callback for progress; `false` cancels. It is never called by two threads at once.
+/// A callback for progress; `false` cancels what has files. It is never called by two threads at once.
 pub type OnProgress<'a> = Option<&'a (dyn Fn(Progress) -> bool + Send + Sync)>;
 
 /// What is being done.
@@ -323,7 +323,8 @@ impl<'a> Tracker<'a> {
             total_files: self.total_files,
             total_bytes: self.total_bytes,
         };
-        if !on_progress(report) {
+        // With nothing to do there is nothing to cancel: the official client does not look at that answer either.
+        if !on_progress(report) && self.total_files > 0 {
             self.token.cancel();
         }
     }

@@ -295,14 +295,20 @@ impl Bucket {
         let metadata: Vec<(String, &str)> =
             options.metadata.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str())).collect();
         headers.extend(metadata.iter().map(|(name, value)| (name.as_str(), *value)));
-        match self.send("PUT", key, options.query, &headers, &body).await {
+        let mut sent = self.send("PUT", key, options.query, &headers, &body).await;
+        // 409: another put of this object is on its way, and may never arrive; 501: a store that knows no conditions.
+        // Who writes the object last writes the same bytes.
+        if options.if_none_match && sent.as_ref().is_err_and(|fault| matches!(fault.status, 409 | 501)) {
+            headers.retain(|(name, _)| *name != "if-none-match");
+            sent = self.send("PUT", key, options.query, &headers, &body).await;
+        }
+        match sent {
             Ok(response) => {
                 let tag = response.headers().get("etag").unwrap_or_default().to_owned();
                 drain(response).await?;
                 Ok(Put::Stored(tag))
             }
-            // 409: another conditional put of the same content is on its way, which is as good.
-            Err(fault) if options.if_none_match && matches!(fault.status, 412 | 409) => Ok(Put::Existed),
+            Err(fault) if options.if_none_match && fault.status == 412 => Ok(Put::Existed),
             Err(fault) => Err(fault),
         }
     }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::{Callbacks, Submission};
 use crate::attachments::grouping::{Location, LocationKind, Prepared};
 use crate::attachments::progress::human_size;
-use crate::bundle::{Bundle, absolute};
+use crate::bundle::absolute;
+use crate::bundle::parameters::Parameter;
 use crate::error::{CoreError, Result};
 
 /// As many paths as a message can hold and still be read.
@@ -17,7 +18,7 @@ const MOST_SHOWN: usize = 10;
 /// Asks about files outside of the known folders; says what will be transferred either way.
 pub(super) fn confirm(
     submission: &Submission,
-    bundle: &Bundle,
+    parameters: &[Parameter],
     locations: &[Location],
     prepared: &Prepared,
     callbacks: &Callbacks<'_>,
@@ -28,7 +29,7 @@ pub(super) fn confirm(
         prepared.total_files,
         human_size(prepared.total_bytes)
     ));
-    let unknown = unknown_files(submission, bundle, locations, prepared);
+    let unknown = unknown_files(submission, parameters, locations, prepared);
     if unknown.is_empty() {
         return Ok(());
     }
@@ -55,11 +56,11 @@ pub(super) fn confirm(
 /// The files that lie outside of the known folders.
 pub(super) fn unknown_files<'p>(
     submission: &Submission,
-    bundle: &Bundle,
+    parameters: &[Parameter],
     locations: &[Location],
     prepared: &'p Prepared,
 ) -> Vec<&'p Path> {
-    let known = known_folders(submission, bundle, locations);
+    let known = known_folders(submission, parameters, locations);
     let inputs = prepared.groups.iter().flat_map(|group| &group.inputs);
     inputs
         .map(|input| input.path.as_path())
@@ -85,16 +86,17 @@ fn describe(unknown: &[&Path]) -> String {
         + "\n"
 }
 
-fn known_folders(submission: &Submission, bundle: &Bundle, locations: &[Location]) -> Vec<PathBuf> {
+fn known_folders(submission: &Submission, parameters: &[Parameter], locations: &[Location]) -> Vec<PathBuf> {
     let mut folders = submission.known_asset_paths.clone();
     folders.push(submission.bundle_dir.clone());
-    folders.push(bundle.folder.clone());
+    // Paths of the bundle come with its links resolved.
+    folders.extend(submission.bundle_dir.canonicalize());
     folders.extend(
         locations.iter().filter(|location| location.kind == LocationKind::Local).map(|location| location.path.clone()),
     );
     // What the caller gave by hand in this call is known.
     for (name, value) in &submission.job_parameters {
-        let Some(parameter) = bundle.parameters.iter().find(|parameter| parameter["name"] == name.as_str()) else {
+        let Some(parameter) = parameters.iter().find(|parameter| parameter["name"] == name.as_str()) else {
             continue;
         };
         let (Some("PATH"), Some(path)) = (parameter.get("type").and_then(|kind| kind.as_str()), value.as_str()) else {

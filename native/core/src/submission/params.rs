@@ -166,10 +166,10 @@ impl Submission {
         let queue_id = chosen("queue", params.queue_id, &target.queue_id, config)?;
         let storage_profile_id =
             params.storage_profile_id.or_else(|| target.storage_profile_id.clone()).filter(|id| !id.is_empty());
-        let submitter = params.submitter_name.unwrap_or_else(|| "Custom".into());
+        let submitter = params.submitter_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "Custom".into());
         target.submitter = Some(match params.submitter_version {
-            Some(version) => format!("{submitter}#{version}"),
-            None => submitter.clone(),
+            Some(version) if !version.is_empty() => format!("{submitter}#{version}"),
+            _ => submitter.clone(),
         });
         let mut asked = Map::new();
         let numbers = [
@@ -221,7 +221,7 @@ impl Submission {
             known_asset_paths,
             auto_accept: params.auto_accept.map_or_else(|| config.get_bool("settings.auto_accept"), Ok)?,
             force_s3_check: params.force_s3_check.map_or_else(|| config.get_bool("settings.force_s3_check"), Ok)?,
-            debug_snapshot_dir: params.debug_snapshot_dir,
+            debug_snapshot_dir: params.debug_snapshot_dir.filter(|folder| !folder.as_os_str().is_empty()),
             allow_bundle_hooks: config.get_bool("settings.allow_bundle_hooks")?,
             allow_environment_hooks: config.get_bool("settings.allow_environment_hooks")?,
             environment_hooks_dir: std::env::var_os(HOOKS_VARIABLE)

@@ -111,7 +111,9 @@ pub fn preview(submission: &Submission, storage_profile: Option<&Value>, token: 
     let prepared = grouping::prepare(&to_group(&references), &locations, submission.require_paths_exist, token);
     if let Some(prepared) = preview.note(About::Files, prepared)? {
         preview.note(About::Limits, limits::check_groups(&prepared))?;
-        let unknown = known_paths::unknown_files(submission, &bundle, &locations, &prepared);
+        // Without a plan there are those of the bundle.
+        let parameters = if preview.parameters.is_empty() { &bundle.parameters } else { &preview.parameters };
+        let unknown = known_paths::unknown_files(submission, parameters, &locations, &prepared);
         preview.unknown_files = unknown.len();
         let folders = unknown.iter().filter_map(|path| path.parent()).map(Path::to_path_buf).collect();
         preview.unknown_folders = known_paths::outermost(folders);

@@ -272,6 +272,47 @@ fn a_part_is_never_written_into_what_somebody_else_put_there() {
 }
 
 #[test]
+fn a_part_that_another_download_fills_is_left_to_it() {
+    for size in [10, 9 * 1024 * 1024] {
+        let (server, root) = (Server::start(), tempfile::tempdir().unwrap());
+        let root = root.path();
+        let content = vec![7; size];
+        put_outputs(&server, "step-1/task-1/t_s", root, &[("a", &content)]);
+        let name = format!(".shotput-{}.part", &hash_bytes(format!("a{}", hash_bytes(&content)).as_bytes())[..16]);
+        std::fs::write(root.join(&name), "theirs").unwrap();
+        let theirs = std::fs::File::open(root.join(&name)).unwrap();
+        theirs.lock().unwrap();
+        get(&server, Conflict::Overwrite).unwrap();
+        assert!(std::fs::read(root.join("a")).unwrap() == content);
+        assert_eq!(std::fs::read_to_string(root.join(&name)).unwrap(), "theirs");
+        assert_eq!(names(root), [name.as_str(), "a"]);
+        // Once nobody fills it, the next one goes on with it.
+        drop(theirs);
+        std::fs::remove_file(root.join("a")).unwrap();
+        get(&server, Conflict::Overwrite).unwrap();
+        assert_eq!(names(root), ["a"]);
+    }
+}
+
+#[test]
+fn downloads_of_one_file_at_once_do_not_disturb_each_other() {
+    let (server, root) = (Server::start(), tempfile::tempdir().unwrap());
+    let large = vec![7; 9 * 1024 * 1024];
+    put_outputs(&server, "step-1/task-1/t_s", root.path(), &[("small", b"s"), ("large", &large)]);
+    for conflict in [Conflict::Overwrite, Conflict::CreateCopy] {
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(|| get(&server, conflict).unwrap())).collect();
+            all.into_iter().for_each(|download| drop(download.join().unwrap()));
+        });
+        assert!(std::fs::read(root.path().join("large")).unwrap() == large);
+        assert!(names(root.path()).iter().all(|name| !name.starts_with('.')));
+        for name in names(root.path()) {
+            std::fs::remove_file(root.path().join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_canceled_download_goes_on() {
     let (server, root) = (Server::start(), tempfile::tempdir().unwrap());
     let contents: Vec<(String, Vec<u8>)> = (0..60).map(|index| (format!("f{index:02}"), vec![index; 1000])).collect();

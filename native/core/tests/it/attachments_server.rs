@@ -32,6 +32,8 @@ pub struct State {
     pub requests: Vec<String>,
     /// Every put is answered with this status and code.
     pub refuse_puts: Option<(u16, &'static str, &'static str)>,
+    /// Somebody else ends the upload of the next part before it comes: completes it to this object, or aborts it.
+    pub intruder: Option<Option<Object>>,
     /// Each put and part waits for this long.
     pub delay: Duration,
     /// Keys in one page of a listing.
@@ -174,6 +176,10 @@ fn route(
             note(state, format!("PART {key} {number}"));
             if let Some((status, code, message)) = state.refuse_puts {
                 return refusal(status, code, message);
+            }
+            if let Some(completed) = state.intruder.take() {
+                state.uploads.remove(&id);
+                state.objects.extend(completed.map(|object| (key.to_owned(), object)));
             }
             let tag = tag(&body);
             let Some((_, parts)) = state.uploads.get_mut(&id) else { return refusal(404, "NoSuchUpload", "Gone.") };

@@ -14,7 +14,7 @@ use shotput_core::attachments::s3::S3Access;
 use shotput_core::attachments::upload::{self, Destination, UploadOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::attachments_server::{BUCKET, Server};
+use crate::attachments_server::{BUCKET, Object, Server};
 
 fn token() -> CancellationToken {
     CancellationToken::new()
@@ -139,6 +139,22 @@ fn a_large_file_goes_in_parts_and_resumes() {
     let mut sent: Vec<&String> = state.requests.iter().filter(|request| request.starts_with("PART ")).collect();
     sent.sort();
     assert_eq!(sent, [&format!("PART {key} 2"), &format!("PART {key} 3")]);
+}
+
+#[test]
+fn an_upload_that_somebody_else_ends_is_no_failure() {
+    let content = vec![5; 20 * 1024 * 1024];
+    let key = format!("Root/Data/{}.xxh128", hash_bytes(&content));
+    let completed = Object { body: content.clone().into(), ..Object::default() };
+    for (intruder, creates, done) in [(Some(completed), 1, (0, 1)), (None, 2, (1, 0))] {
+        let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("large"), &content).unwrap();
+        server.state().intruder = Some(intruder);
+        assert_eq!(send(&server, folder.path(), &UploadOptions::default()).unwrap(), done);
+        let state = server.state();
+        assert_eq!(state.count("CREATE"), creates);
+        assert!(state.objects[&key].body == content);
+    }
 }
 
 #[test]

@@ -304,3 +304,10 @@ def test_controls_by_name(kind: str, control: str) -> None:
     else:
         with pytest.raises(BundleError):
             _native.get_parameter_control(definition)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "parameterValues: []\n"])
+def test_values_that_are_none(text: str, bundle: Bundle) -> None:
+    without = _native.read_bundle(bundle.folder)["parameters"]
+    bundle.write("parameter_values.yaml", text)
+    assert _native.read_bundle(bundle.folder)["parameters"] == without

@@ -127,11 +127,13 @@ def submitter_name(caller: Caller) -> None:
     caller.submit()
     caller.submit(submitter_name="houdini")
     caller.submit(submitter_name="houdini", submitter_version="1.2")
+    caller.submit(submitter_name="", submitter_version="")
     agents = [request.headers["user-agent"] for request in caller.service.sent("POST", "/jobs")]
     assert [agent.rsplit(" ", 1)[1] for agent in agents] == [
         "submitter/Custom",
         "submitter/houdini",
         "submitter/houdini#1.2",
+        "submitter/Custom",
     ]
 
 
@@ -145,6 +147,11 @@ def known_asset_paths(caller: Caller) -> None:
     # By whole components.
     with pytest.raises(DeadlineOperationCanceled):
         caller.submit(known_asset_paths=[folder[:-1]])
+    # A text would be a list of letters, with "/" for every file of the machine among them.
+    with pytest.raises(TypeError) as caught:
+        caller.submit(known_asset_paths="/nowhere")
+    assert str(caught.value) == "known_asset_paths must be a list of paths, and is '/nowhere'. Write ['/nowhere']."
+    caller.submit(known_asset_paths={Path(folder)})
     _native.set_setting("settings.known_asset_paths", os.pathsep.join(["/nowhere", folder]))
     caller.submit()
 
@@ -180,6 +187,8 @@ def debug_snapshot_dir(caller: Caller) -> None:
     assert caller.submit(debug_snapshot_dir=str(caller.folder / "snapshot")) == {"job_id": None}
     assert (caller.folder / "snapshot" / "create_job_args.json").is_file()
     assert caller.service.sent("POST", "/jobs") == []
+    # An empty path is none, and not the current folder.
+    assert caller.submit(debug_snapshot_dir="")["priority"] == 50
 
 
 def config_path(caller: Caller) -> None:
@@ -337,6 +346,30 @@ def test_with_nothing_to_do_there_is_one_report_of_all(callback: str, caller: Ca
     reports: list[dict[str, Any]] = []
     caller.submit(on={callback: lambda info: reports.append(info) or True})
     assert [(report["progress"], report["processedFiles"]) for report in reports] == [(100.0, 0)]
+
+
+@pytest.mark.parametrize("has_bucket", [True, False])
+@pytest.mark.parametrize("has_outputs", [True, False])
+def test_without_files_there_is_one_report_a_phase(
+    has_outputs: bool, has_bucket: bool, caller: Caller, service: DeadlineService
+) -> None:
+    if has_outputs:
+        caller.bundle.write("asset_references.yaml", {"assetReferences": {"outputs": {"directories": ["renders"]}}})
+    if not has_bucket:
+        del service.queue["jobAttachmentSettings"]
+    reports: list[dict[str, Any]] = []
+    # What they answer (None) is not asked for: there is nothing to cancel.
+    assert caller.submit(on={"on_hashing_progress": reports.append, "on_upload_progress": reports.append})
+    assert [(report["status"], report["progress"], report["totalFiles"]) for report in reports] == [
+        ("PREPARING_IN_PROGRESS", 100.0, 0),
+        ("UPLOAD_IN_PROGRESS", 100.0, 0),
+    ]
+    with pytest.raises(QuarrelError):
+        caller.submit(on={"on_upload_progress": quarrel_with})
+
+
+def quarrel_with(report: dict[str, Any]) -> None:
+    raise QuarrelError(report)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_file_outside_of_the_known_folders(
     assert submit(on={"on_confirm": lambda *_: True}) == {"job_id": JOB}
 
 
-@pytest.mark.parametrize("way", ["params", "setting", "storage profile", "parameter", "gui"])
+@pytest.mark.parametrize("way", ["params", "setting", "storage profile", "parameter", "queue parameter", "gui"])
 def test_ways_to_make_a_folder_known(
     way: str,
     service: DeadlineService,
@@ -138,6 +138,10 @@ def test_ways_to_make_a_folder_known(
         changes["storage_profile_id"] = STORAGE_PROFILE
     elif way == "parameter":
         changes["job_parameters"] = [{"name": "Scene", "value": str(outside)}]
+    elif way == "queue parameter":
+        definition = {"name": "Plate", "type": "PATH", "objectType": "FILE", "dataFlow": "IN", "default": ""}
+        changes["queue_parameter_definitions"] = [definition]
+        changes["job_parameters"] = [{"name": "Plate", "value": str(outside)}]
     else:
         changes |= {"auto_accept": True, "from_gui": True, "on": {"on_confirm": lambda *_: True}}
     assert submit(**changes) == {"job_id": JOB}

@@ -1,4 +1,5 @@
-"""Requests to the object store that are refused: for their age, which a new signature mends, and for good."""
+"""Requests to the object store that are refused: for their age, which a new signature mends, for what another request
+does, and for good."""
 
 from __future__ import annotations
 
@@ -87,3 +88,16 @@ def test_a_request_that_stays_too_late_is_refused(store: DeadlineService, submit
     with pytest.raises(AttachmentsError, match=r"The clocks differ \(RequestTimeTooSkewed, HTTP 403\)"):
         submit()
     assert len(store.sent("PUT", r"/Data/\w+\.xxh128")) == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "ConditionalRequestConflict"), (501, "NotImplemented")])
+def test_an_object_is_sent_without_the_condition_that_the_store_cannot_decide(
+    status: int, code: str, store: DeadlineService, submit: Callable[..., Any]
+) -> None:
+    said = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    store.answer("PUT", r"/Data/\w+\.xxh128", status=status, body=said, times=1)
+    submit()
+    first, second = store.sent("PUT", r"/Data/\w+\.xxh128")
+    assert first.headers["if-none-match"] == "*"
+    assert "if-none-match" not in second.headers
+    assert len(second.body) == SIZE

@@ -189,17 +189,18 @@ def test_a_link_that_leads_outside(
         service,
     )
     link.unlink()
-    link.symlink_to("nothing")
+    link.symlink_to("../../nothing")
     refuse(
         submit,
         BundleError,
-        f"The job bundle {bundle.folder} holds the link {link}, which cannot be followed: No such file or directory "
-        "(os error 2). "
-        "Put the file itself into the bundle, or refer to it in asset_references.",
+        f"The job bundle {bundle.folder} holds the link {link}, which leads outside, to ../../nothing. Put the file "
+        "itself into the bundle, or refer to it in asset_references.",
         service,
     )
     link.unlink()
     link.symlink_to(bundle.folder / "template.yaml")
+    # Locks of an editor are links to nothing.
+    (bundle.folder / ".#template.yaml").symlink_to("somebody@machine.123:456")
     assert submit() == {"job_id": JOB}
 
 
