@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Callbacks, Submission};
 use crate::attachments::grouping::{Location, LocationKind, Prepared};
 use crate::attachments::progress::human_size;
-use crate::bundle::{Bundle, absolute};
+use crate::bundle::{Bundle, absolute, parameters};
 use crate::error::{CoreError, Result};
 
 /// As many paths as a message can hold and still be read.
@@ -97,15 +97,11 @@ fn known_folders(submission: &Submission, bundle: &Bundle, locations: &[Location
         let Some(parameter) = bundle.parameters.iter().find(|parameter| parameter["name"] == name.as_str()) else {
             continue;
         };
-        let (Some("PATH"), Some(path)) = (parameter.get("type").and_then(|kind| kind.as_str()), value.as_str()) else {
-            continue;
-        };
-        if path.is_empty() {
-            continue;
-        }
-        let path = absolute(Path::new(path), &submission.current_dir);
         let is_file = parameter.get("objectType").is_some_and(|kind| kind == "FILE");
-        folders.extend(if is_file { path.parent().map(Path::to_path_buf) } else { Some(path) });
+        for path in parameters::paths(parameter, value, bundle.has_uris()) {
+            let path = absolute(Path::new(&path), &submission.current_dir);
+            folders.extend(if is_file { path.parent().map(Path::to_path_buf) } else { Some(path) });
+        }
     }
     outermost(folders)
 }

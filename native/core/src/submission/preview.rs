@@ -124,7 +124,7 @@ pub fn preview(submission: &Submission, storage_profile: Option<&Value>, token: 
 /// The references of a job whose parameters are not settled.
 fn known(bundle: &Bundle) -> AssetReferences {
     let mut known = bundle.references.clone();
-    known.add_parameters(&bundle.parameters);
+    known.add_parameters(&bundle.parameters, bundle.has_uris());
     known
 }
 
