@@ -37,6 +37,7 @@ WAIT_FOR_NOTHING = {
     "Environment.to_dict",
     "apply_job_parameters",
     "call_async",
+    "coerce_parameter",
     "compare_parameters",
     "get_parameter_control",
 }

@@ -81,7 +81,7 @@ def decode(
     try:
         decoded = _native.decode_job_template(template)
         around = [_native.decode_environment_template(text) for text in environment_templates]
-        job = _native.create_job(decoded, _plain(values), environment_templates=[*around])
+        job = _native.create_job(decoded, values, environment_templates=[*around])
         spaces = _spaces(job, decoded.document, values, around)
     except TemplateError as error:
         raise _invalid(error) from error
@@ -186,7 +186,7 @@ def _decode_spaces(db: sqlite3.Connection, job_seq: int) -> dict[int, _native.Pa
     values = json.loads(records.by_seq(db, "job", job_seq)["parameters"])
     around = [_native.decode_environment_template(text) for text in json.loads(document["queue_environments"])]
     template = _native.decode_job_template(document["template"])
-    job = _native.create_job(template, _plain(values), environment_templates=[*around])
+    job = _native.create_job(template, values, environment_templates=[*around])
     spaces = _spaces(job, template.document, values, around)
     return {row["seq"]: space for row, space in zip(jobs.steps(db, job_seq), spaces, strict=True)}
 
@@ -209,7 +209,7 @@ def _spaces(
     for step in fixed["steps"]:
         for definition in (step.get("parameterSpace") or {}).get("taskParameterDefinitions") or ():
             (definition.get("chunks") or {}).pop("targetRuntimeSeconds", None)
-    again = _native.create_job(fixed, _plain(values), environment_templates=[*around])
+    again = _native.create_job(fixed, values, environment_templates=[*around])
     return [step.parameter_space for step in again.steps]
 
 
@@ -251,11 +251,6 @@ def _invalid(error: TemplateError) -> Validation:
     return Validation(
         str(error), [(finding.get("path") or "template", finding["message"]) for finding in error.findings]
     )
-
-
-def _plain(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return {name: value} of wire parameters ({name: {kind: value}})."""
-    return {name: next(iter(value.values())) for name, value in values.items()}
 
 
 def _wire(value: Mapping[str, Any]) -> dict[str, Any]:

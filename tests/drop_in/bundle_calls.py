@@ -25,12 +25,13 @@ def split(workstation: Workstation) -> None:
         {"name": "Frames", "type": "STRING", "value": "1-3"},
         {"name": "Quality", "type": "INT", "value": 5},
         {"name": "Empty", "type": "INT"},
+        {"name": "Gains", "type": "list[float]", "value": "[1e16, 2]"},
         {"name": "deadline:priority", "value": 70},
         {"name": "other:thing", "value": 1},
     ]
     assert submission.split_parameter_args(values, "/bundle") == (
         {"priority": 70},
-        {"Frames": {"string": "1-3"}, "Quality": {"int": "5"}},
+        {"Frames": {"string": "1-3"}, "Quality": {"int": "5"}, "Gains": {"floatList": ["1e+16", "2.0"]}},
     )
     assert submission.split_parameter_args(values, "/bundle", "other", ["thing"])[0] == {"thing": 1}
     with pytest.raises(DeadlineOperationError) as error:
@@ -42,17 +43,26 @@ def split(workstation: Workstation) -> None:
 
 
 @calls(PARAMETERS, "validate_job_parameter", "validate_user_interface_spec", "validate_user_interface_file_filter")
-@calls(PARAMETERS, "UserInterfaceSpec", "UserInterfaceFileFilter")
+@calls(PARAMETERS, "UserInterfaceSpec", "UserInterfaceFileFilter", "JobParameterItemConstraints")
 def shapes(workstation: Workstation) -> None:
     line: parameters.UserInterfaceFileFilter = {"label": "Scenes", "patterns": ["*.ma"]}
     look: parameters.UserInterfaceSpec = {"control": "CHOOSE_INPUT_FILE", "fileFilters": [line], "decimals": 2}
     definition = {"name": "Scene", "type": "PATH", "objectType": "FILE", "default": "a", "userInterface": look}
+    limits: parameters.JobParameterItemConstraints = {"minLength": 1, "item": {"allowedValues": [1, 2]}}
+    tiles = {"name": "Tiles", "type": "LIST[LIST[INT]]", "default": [[1], [2, 1]], "item": limits}
+    assert parameters.validate_job_parameter(tiles) is tiles
     checked = parameters.validate_job_parameter(definition, type_required=True, default_required=True)
     assert checked is definition
     assert parameters.validate_user_interface_spec(look, parameter_name="Scene") is look
     assert parameters.validate_user_interface_file_filter(line, parameter_name="S", field_path="x") is line
     for change, kind, said in (
-        ({"type": "LIST[INT]"}, ValueError, "-> type is 'LIST[INT]'; it must be one of STRING, PATH, INT, FLOAT."),
+        (
+            {"type": "CHUNK[INT]"},
+            ValueError,
+            "-> type is 'CHUNK[INT]'; it must be one of STRING, PATH, INT, FLOAT, BOOL, RANGE_EXPR, LIST[STRING], "
+            "LIST[PATH], LIST[INT], LIST[FLOAT], LIST[BOOL], LIST[LIST[INT]].",
+        ),
+        ({"type": "LIST[PATH]"}, TypeError, "-> default is 'a', of the type str; it must be list."),
         ({"default": None}, ValueError, "-> default is None; give a value, or leave it out."),
         ({"minLength": True}, TypeError, "-> minLength is True, of the type bool; it must be int."),
         ({"maxValue": "x"}, ValueError, "-> maxValue is 'x', which is no number."),
@@ -84,6 +94,7 @@ def values(workstation: Workstation) -> None:
     }
     assert check(whole, "19") == 19
     assert check({"name": "F", "type": "FLOAT"}, "1.5") == 1.5
+    assert check({"name": "L", "type": "LIST[BOOL]"}, '["yes", 0]') == [True, False]
     for definition, value, kind, said in (
         (whole, 2.5, ValueError, "is no whole number."),
         (whole, 0, ValueError, "is below 1 (minValue)."),
@@ -144,6 +155,19 @@ def regions(workstation: Workstation) -> None:
     assert config_file.get_deadline_regions() == ["eu-west-1", "us-east-1"]
     os.environ["DEADLINE_CLOUD_REGIONS"] = "us-west-2"
     assert config_file.get_deadline_regions() == ["us-west-2"]
+
+
+@calls("deadline.client.config.config_file", "SETTINGS")
+def all_settings(workstation: Workstation) -> None:
+    set_setting("defaults.farm_id", "farm-1")
+    assert config_file.SETTINGS["defaults.farm_id"] == {
+        "default": "",
+        "description": "The farm.",
+        "depend": "defaults.aws_profile_name",
+    }
+    assert config_file.SETTINGS["settings.job_history_dir"]["default"] == config_file.DEFAULT_JOB_HISTORY_DIR
+    assert "depend" not in config_file.SETTINGS["defaults.aws_profile_name"]
+    assert all(setting["description"].endswith(".") for setting in config_file.SETTINGS.values())
 
 
 METADATA: dict[str, Any] = {

@@ -17,7 +17,7 @@ import shotput.errors
 from botocore.exceptions import ClientError
 from deadline.client import api, config, job_bundle
 from deadline.client.config import config_file, get_setting, set_setting
-from deadline.client.dataclasses import SubmitterInfo
+from deadline.client.dataclasses import SubmitterInfo, submitter_info
 from deadline.client.exceptions import (
     CreateJobWaiterCanceled,
     DeadlineOperationCanceled,
@@ -283,7 +283,9 @@ def places(workstation: Workstation) -> None:
 
 
 @calls("deadline.client.dataclasses", "SubmitterInfo")
-def submitter_info(workstation: Workstation) -> None:
+@calls("deadline.client.dataclasses.submitter_info", "SubmitterInfo")
+def what_a_submitter_is(workstation: Workstation) -> None:
+    assert submitter_info.SubmitterInfo is SubmitterInfo
     info = SubmitterInfo("Maya", host_application_version="2026", additional_info={"plugins": ["mtoa"]})
     assert (info.submitter_name, info.submitter_package_name, info.additional_info) == (
         "Maya",

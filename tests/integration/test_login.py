@@ -172,7 +172,11 @@ def test_the_configuration(shotput: Command, config: Path) -> None:
     assert document["path"] == str(config)
     stored = {name: setting["value"] for name, setting in document["settings"].items() if setting["isStored"]}
     assert stored == {"defaults.aws_profile_name": "studio", "defaults.farm_id": FARM}
-    assert document["settings"]["settings.auto_accept"] == {"value": "false", "isStored": False}
+    assert document["settings"]["settings.auto_accept"] == {
+        "value": "false",
+        "isStored": False,
+        "description": "Whether submissions answer their questions with yes.",
+    }
     lines = shotput("config", "show").splitlines()
     assert lines[0] == str(config)
     assert [line.split()[:2] for line in lines[1:4]] == [

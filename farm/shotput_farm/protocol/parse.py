@@ -48,13 +48,7 @@ def read(
     reader = _READERS.get(operation.name)
     if reader is None:
         reader = _READERS[operation.name] = _compile(operation)
-    try:
-        return reader(path, query, headers, body)
-    except RecursionError:
-        raise Validation(
-            f"{operation.name} cannot be served: the body is nested too deeply. Flatten it and send the request again.",
-            reason="CANNOT_PARSE",
-        ) from None
+    return reader(path, query, headers, body)
 
 
 def load_object(operation: str, body: bytes) -> dict[str, Any]:
@@ -106,7 +100,14 @@ def _compile(
         problems: list[Problem] = []
         params: dict[str, Any] = {}
         if body_check is not None:
-            params.update(body_check(load_object(operation.name, body), problems))
+            try:
+                params.update(body_check(load_object(operation.name, body), problems))
+            except RecursionError:
+                raise Validation(
+                    f"{operation.name} cannot be served: the body is nested too deeply. Flatten it and send the "
+                    "request again.",
+                    reason="CANNOT_PARSE",
+                ) from None
         for name, wire_name, check in path:
             put(name, uri[wire_name], check, params, problems)
         for name, wire_name, convert, check in headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,24 +31,38 @@ class Checker:
     """Compiles shapes into checks.
 
     With ``report_unknown`` a member that the model does not know is a problem rather than left out: what tests want of
-    a reply.
+    a reply. Threads may share one.
     """
 
     def __init__(self, *, report_unknown: bool = False) -> None:
         self._report_unknown = report_unknown
         # By name and by the traits that a reference can add to a shape: members of one shape share its check.
         self._checks: dict[str, Check] = {}
+        self._unfinished: dict[str, Check] = {}
+        self._compiling = threading.RLock()
 
     def check(self, shape: Shape) -> Check:
         """Return the check of a shape."""
-        known = self._checks.get(shape.name)
+        name = shape.name
+        known = self._checks.get(name)
         if known is not None:
             return known
-        # A shape can contain itself (groupFilter): what it refers to while it is being compiled is looked up later.
-        self._checks[shape.name] = lambda value, problems: self._checks[shape.name](value, problems)
-        check = self._compile(shape)
-        self._checks[shape.name] = check
-        return check
+        with self._compiling:
+            known = self._checks.get(name) or self._unfinished.get(name)
+            if known is not None:
+                return known
+            is_outermost = not self._unfinished
+            try:
+                # A shape can contain itself (groupFilter): what refers to it meanwhile looks it up later.
+                self._unfinished[name] = lambda value, problems: self._checks[name](value, problems)
+                check = self._unfinished[name] = self._compile(shape)
+                if is_outermost:
+                    # Not before: another thread's request would be checked by one that is looked up too early.
+                    self._checks.update(self._unfinished)
+            finally:
+                if is_outermost:
+                    self._unfinished.clear()
+            return check
 
     def members(self, shape: StructureShape, members: dict[str, Shape]) -> Check:
         """Return the check of a structure restricted to ``members`` (wire name → shape)."""

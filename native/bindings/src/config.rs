@@ -98,18 +98,21 @@ fn set_setting(py: Python<'_>, name: &str, value: &str, config_path: Option<Path
 fn list_settings(py: Python<'_>, config_path: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
     let found = runtime::briefly(py, || {
         let config = Config::read(config_path.as_deref())?;
-        let entry = |setting: &config::Setting| {
-            Ok((setting.name, config.get(setting.name)?, config.stored(setting.name)?.is_some()))
+        let entry = |setting: &'static config::Setting| {
+            Ok((setting, config.get(setting.name)?, config.stored(setting.name)?.is_some()))
         };
         let settings: CoreResult<Vec<_>> = config::SETTINGS.iter().map(entry).collect();
         Ok((config.path().to_owned(), settings?))
     })?;
     let settings = PyDict::new(py);
-    for (name, value, is_stored) in found.1 {
+    for (known, value, is_stored) in found.1 {
         let setting = PyDict::new(py);
         setting.set_item("value", value)?;
         setting.set_item("is_stored", is_stored)?;
-        settings.set_item(name, setting)?;
+        setting.set_item("default", known.default)?;
+        setting.set_item("depends_on", known.scope)?;
+        setting.set_item("description", known.description)?;
+        settings.set_item(known.name, setting)?;
     }
     let result = PyDict::new(py);
     result.set_item("path", found.0.as_os_str())?;

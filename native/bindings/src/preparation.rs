@@ -18,6 +18,7 @@ use crate::runtime;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(apply_job_parameters, module)?)?;
+    module.add_function(wrap_pyfunction!(coerce_parameter, module)?)?;
     module.add_function(wrap_pyfunction!(get_parameter_control, module)?)?;
     module.add_function(wrap_pyfunction!(compare_parameters, module)?)?;
     module.add_function(wrap_pyfunction!(group_paths, module)?)?;
@@ -25,12 +26,13 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (parameters, values, current_dir=None))]
+#[pyo3(signature = (parameters, values, current_dir=None, *, allow_uris=false))]
 fn apply_job_parameters<'py>(
     py: Python<'py>,
     parameters: &Bound<'py, PyAny>,
     values: &Bound<'py, PyAny>,
     current_dir: Option<PathBuf>,
+    allow_uris: bool,
 ) -> Result<Bound<'py, PyAny>, Error> {
     let mut applied: Vec<Parameter> = plain(parameters).map_err(PyErr::from)?;
     let given: BTreeMap<String, Value> = plain(values).map_err(PyErr::from)?;
@@ -39,11 +41,22 @@ fn apply_job_parameters<'py>(
         Some(folder) => folder,
         None => std::env::current_dir().map_err(PyErr::from)?,
     };
-    parameters::apply(&mut applied, &given, &current_dir)?;
+    parameters::apply(&mut applied, &given, &current_dir, allow_uris)?;
     let mut references = AssetReferences::default();
-    references.add_parameters(&applied);
+    references.add_parameters(&applied, allow_uris);
     let result = json!({ "parameters": applied, "assetReferences": references.to_document()["assetReferences"] });
     Ok(pythonize(py, &result).map_err(PyErr::from)?)
+}
+
+#[pyfunction]
+fn coerce_parameter<'py>(
+    definition: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyAny>, Error> {
+    let py = value.py();
+    let (definition, value): (Parameter, Value) =
+        (plain(definition).map_err(PyErr::from)?, plain(value).map_err(PyErr::from)?);
+    Ok(pythonize(py, &parameters::coerce(&definition, &value)?).map_err(PyErr::from)?)
 }
 
 #[pyfunction]

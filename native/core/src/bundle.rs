@@ -38,6 +38,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// Whether paths may be URIs, which are no files.
+    pub fn has_uris(&self) -> bool {
+        parameters::is_expr(&self.template.value)
+    }
+
     /// The bundle as plain values: `folder`, `templatePath`, `template`, `parameters` and `assetReferences` in the shape
     /// of their document.
     pub fn to_value(&self) -> Value {
@@ -169,7 +174,8 @@ fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>>
     };
     let mut found: Vec<Parameter> = Vec::with_capacity(definitions.len());
     for definition in definitions {
-        let parameter = parameters::check_definition(definition, &origin, false)?;
+        let definition = parameters::with_type_in_capitals(&template.value, definition);
+        let parameter = parameters::check_definition(&definition, &origin, false)?;
         if found.iter().any(|known| known["name"] == parameter["name"]) {
             return Err(CoreError::Bundle(format!(
                 "In {origin}, the parameter {} is defined twice.",
@@ -191,7 +197,7 @@ fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>>
         }
     }
     for parameter in &mut found {
-        resolve_path(parameter, folder)?;
+        resolve_paths(parameter, folder, parameters::is_expr(&template.value))?;
     }
     let hidden: Vec<&str> = found
         .iter()
@@ -229,9 +235,9 @@ fn read_values(document: &Document) -> Result<Vec<(String, Value)>> {
     Ok(values)
 }
 
-/// Makes the value of a PATH parameter absolute: defaults are files of the bundle, and relative values lie in it.
-fn resolve_path(parameter: &mut Parameter, folder: &Path) -> Result<()> {
-    if text(parameter, "type") != "PATH" || parameter.contains_key("allowedValues") {
+/// Makes the paths of a parameter absolute: defaults are files of the bundle, and relative values lie in it.
+fn resolve_paths(parameter: &mut Parameter, folder: &Path, has_uris: bool) -> Result<()> {
+    if !parameters::holds_paths(parameter) {
         return Ok(());
     }
     let name = text(parameter, "name").to_owned();
@@ -240,30 +246,31 @@ fn resolve_path(parameter: &mut Parameter, folder: &Path) -> Result<()> {
         (None, Some(default)) => (default, "default"),
         (None, None) => return Ok(()),
     };
-    let Value::String(given) = given.clone() else {
-        return Err(CoreError::Bundle(format!("The PATH parameter {name:?} has the {what} {given}; it must be text.")));
-    };
-    if given.is_empty() {
+    if given == "" {
         return Ok(());
     }
-    if Path::new(&given).is_absolute() {
-        if what == "value" {
-            return Ok(());
+    let resolve = |given: &str| {
+        if Path::new(given).is_absolute() {
+            if what == "value" {
+                return Ok(given.to_owned());
+            }
+            return Err(CoreError::Bundle(format!(
+                "The PATH parameter {name:?} has the default {given:?}, which is absolute. Defaults are relative to the \
+                 job bundle; give the path in parameter_values instead."
+            )));
         }
-        return Err(CoreError::Bundle(format!(
-            "The PATH parameter {name:?} has the default {given:?}, which is absolute. Defaults are relative to the \
-             job bundle; give the path in parameter_values instead."
-        )));
-    }
-    let resolved = absolute(Path::new(&given), folder);
-    if !resolved.starts_with(folder) {
-        return Err(CoreError::Bundle(format!(
-            "The PATH parameter {name:?} has the {what} {given:?}, which leads outside of the job bundle {}. Use a \
-             path inside, or an absolute one in parameter_values.",
-            folder.display()
-        )));
-    }
-    parameter.insert("value".into(), resolved.to_string_lossy().into());
+        let resolved = absolute(Path::new(given), folder);
+        if !resolved.starts_with(folder) {
+            return Err(CoreError::Bundle(format!(
+                "The PATH parameter {name:?} has the {what} {given:?}, which leads outside of the job bundle {}. Use a \
+                 path inside, or an absolute one in parameter_values.",
+                folder.display()
+            )));
+        }
+        Ok(resolved.to_string_lossy().into_owned())
+    };
+    let resolved = parameters::with_paths(given.clone(), has_uris, &resolve)?;
+    parameter.insert("value".into(), parameters::coerce(parameter, &resolved)?);
     Ok(())
 }
 

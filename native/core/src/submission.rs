@@ -272,7 +272,14 @@ impl Transfer<'_> {
             return Ok(None);
         }
         limits::check_groups(&prepared)?;
-        known_paths::confirm(submission, &self.plan.parameters, &locations, &prepared, self.callbacks)?;
+        known_paths::confirm(
+            submission,
+            &self.plan.bundle,
+            &self.plan.parameters,
+            &locations,
+            &prepared,
+            self.callbacks,
+        )?;
 
         let cache_dir = Some(submission.cache_dir.as_path());
         let recorder = &submission.recorder;

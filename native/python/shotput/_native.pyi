@@ -27,6 +27,7 @@ __all__ = [
     "check_auth_status",
     "check_auth_status_with_progress",
     "check_template",
+    "coerce_parameter",
     "compare_parameters",
     "contact_sheet",
     "copy_snapshot",
@@ -126,9 +127,12 @@ def read_config(config_path: str | PathLike[str] | None = None) -> dict[str, dic
     """
 
 def list_settings(config_path: str | PathLike[str] | None = None) -> dict[str, Any]:
-    """Every setting: ``{"path": file, "settings": {"section.key": {"value": str, "is_stored": bool}}}``.
+    """Every setting: ``{"path": file, "settings": {"section.key": {...}}}``.
 
-    ``is_stored`` is false where the default holds. Raises ``ConfigError`` for a file that cannot be read.
+    Each is ``{"value": str, "is_stored": bool, "default": str, "depends_on": str | None, "description": str}``:
+    ``is_stored`` is false where the default holds; in ``default``, ``{aws_profile_name}`` stands for the profile's.
+    ``depends_on`` is the setting for each of whose values this one is stored. Raises ``ConfigError`` for a file that
+    cannot be read.
     """
 
 def get_credentials_source(config_path: str | PathLike[str] | None = None) -> str:
@@ -692,14 +696,26 @@ class TelemetryClient:
 # --- what a submission does before it hashes, step by step ------------------------------------------------------------
 
 def apply_job_parameters(
-    parameters: Sequence[Mapping[str, Any]], values: Mapping[str, Any], current_dir: str | PathLike[str] | None = None
+    parameters: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    current_dir: str | PathLike[str] | None = None,
+    *,
+    allow_uris: bool = False,
 ) -> dict[str, Any]:
     """Put values into parameter definitions: ``{"parameters": [...], "assetReferences": {...}}``.
 
     ``parameters`` are those of :func:`read_bundle` or :func:`get_queue_parameter_definitions`; each comes back with a
     ``value`` where it has one. Relative paths lie in ``current_dir`` (default: the process'). ``assetReferences`` is
-    what PATH parameters refer to, in the shape of the document. Raises ``BundleError`` for an unknown name, a value
-    that does not fit its definition, and a parameter without value and default.
+    what parameters of the types PATH and LIST[PATH] refer to, in the shape of the document. With ``allow_uris``, as in
+    templates of the extension EXPR, ``s3://bucket/key`` is no path: it stays, and refers to no file. Raises
+    ``BundleError`` for an unknown name, a value that does not fit its definition, and a parameter without value and
+    default.
+    """
+
+def coerce_parameter(definition: Mapping[str, Any], value: Any) -> Any:
+    """Bring a value into the type of its definition: ``"5"`` of an INT is ``5``, ``"[1]"`` of a LIST[INT] ``[1]``.
+
+    Raises ``BundleError`` for a value that the definition does not take; the definition itself is not checked.
     """
 
 def get_parameter_control(definition: Mapping[str, Any]) -> str:
@@ -928,7 +944,7 @@ def parse_template(text: str) -> dict[str, Any]:
 
 def create_job(
     template: JobTemplate | str | dict[str, Any],
-    parameter_values: dict[str, Any] | None = None,
+    parameter_values: Mapping[str, Any] | None = None,
     *,
     environment_templates: list[EnvironmentTemplate | str | dict[str, Any]] | None = None,
     job_template_dir: str | None = None,
@@ -936,11 +952,12 @@ def create_job(
 ) -> Job:
     """Put parameter values into a template.
 
-    ``parameter_values`` maps names to texts, numbers, booleans or lists. ``environment_templates`` are the queue's, in
-    the order they are entered: their parameters are merged with the template's. With ``job_template_dir`` relative
-    defaults of PATH parameters are joined to it and may not leave it; with ``current_dir`` relative PATH values are
-    joined to it; without, they stay as written. Raises ``TemplateError`` with a finding (path: the parameter's name)
-    for each value that is missing, unknown, of the wrong type or outside its constraints.
+    ``parameter_values`` maps names to texts, numbers, booleans or lists, or to members of the service's union
+    (``{"intList": ["1", "2"]}``). ``environment_templates`` are the queue's, in the order they are entered: their
+    parameters are merged with the template's. With ``job_template_dir`` relative defaults of PATH parameters are joined
+    to it and may not leave it; with ``current_dir`` relative PATH values are joined to it; without, they stay as
+    written. Raises ``TemplateError`` with a finding (path: the parameter's name) for each value that is missing,
+    unknown, of the wrong type or outside its constraints.
     """
 
 def step_from_template(

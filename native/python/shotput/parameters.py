@@ -99,8 +99,13 @@ def number(value: Any) -> float | None:
 
 
 def problem(definition: Mapping[str, Any], value: Any) -> str:
-    """What is wrong with a value by its definition (``it must be at least 4``); ``""`` when nothing is."""
+    """What is wrong with a value by its definition (``it must be at least 4``); ``""`` when nothing is.
+
+    Values of the types of the extension EXPR, which no exporter of ours writes, are left to the native module.
+    """
     kind, amount = definition["type"], number(value)
+    if kind not in ("STRING", "PATH", "INT", "FLOAT"):
+        return ""
     if kind in ("STRING", "PATH"):
         if not isinstance(value, str):
             return "it must be text; put it between quotes"

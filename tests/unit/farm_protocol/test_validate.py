@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -132,3 +135,28 @@ def test_documents_and_null_members_pass() -> None:
 def test_every_pattern_of_the_model_compiles() -> None:
     for name in SERVICE.model.shape_names:
         Checker().check(SERVICE.shape(name))
+
+
+def test_threads_may_ask_for_the_first_check_of_a_shape_at_once() -> None:
+    # groupFilter contains itself.
+    value = {"filters": [{"groupFilter": {"filters": [], "operator": "AND"}}], "operator": "AND"}
+    shape = SERVICE.shape("SearchGroupedFilterExpressions")
+
+    def ask(checker: Checker, meeting: threading.Barrier) -> list[Problem]:
+        found: list[Problem] = []
+        meeting.wait()
+        checker.check(shape)(value, found)
+        return found
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            for _ in range(50):
+                checker, meeting = Checker(), threading.Barrier(8)
+                for answer in [threads.submit(ask, checker, meeting) for _ in range(8)]:
+                    assert answer.result() == [
+                        ("filters[0].groupFilter.filters", "must have at least 1 item, and has 0")
+                    ]
+    finally:
+        sys.setswitchinterval(interval)

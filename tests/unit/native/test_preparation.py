@@ -34,6 +34,33 @@ def test_a_value_for_nothing_is_refused():
         _native.apply_job_parameters([FRAMES], {"Frame": "5"})
 
 
+def test_paths_in_a_list_become_references_and_an_address_none(tmp_path):
+    scenes = {**SCENE, "name": "Scenes", "type": "LIST[PATH]"}
+    values = {"Scenes": ["shot.ma", "s3://studio/shot.ma"]}
+    answer = _native.apply_job_parameters([scenes], values, tmp_path, allow_uris=True)
+    assert answer["parameters"][0]["value"] == [str(tmp_path / "shot.ma"), "s3://studio/shot.ma"]
+    assert answer["assetReferences"]["inputs"]["filenames"] == [str(tmp_path / "shot.ma")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        ("INT", "5", 5),
+        ("BOOL", "On", True),
+        ("LIST[FLOAT]", "[1, 2.5]", [1.0, 2.5]),
+        ("LIST[LIST[INT]]", [[1], []], [[1], []]),
+    ],
+)
+def test_a_value_in_its_type(kind, given, value):
+    assert _native.coerce_parameter({"name": "P", "type": kind}, given) == value
+
+
+def test_a_value_that_does_not_fit_is_refused():
+    message = 'The parameter "P" cannot be [[1],[1,"x"]]: item 2 is [1,"x"]; item 2 is "x"; it must be a whole number.'
+    with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
+        _native.coerce_parameter({"name": "P", "type": "LIST[LIST[INT]]"}, [[1], [1, "x"]])
+
+
 @pytest.mark.parametrize(
     ("definition", "control"),
     [

@@ -34,6 +34,7 @@ __all__ = [
 
 CONFIG_FILE_PATH = "~/.deadline/config"
 CONFIG_FILE_PATH_ENV_VAR = "DEADLINE_CONFIG_FILE_PATH"
+DEFAULT_JOB_HISTORY_DIR = "~/.deadline/job_history/{aws_profile_name}"
 DEFAULT_CACHE_DIR = "~/.deadline/cache"
 DEFAULT_QUEUE_INCREMENTAL_DOWNLOAD_DIR = "~/.deadline/incremental_download"
 AWS_ENDPOINT_URL_DEADLINE_ENV_VAR = "AWS_ENDPOINT_URL_DEADLINE"
@@ -56,12 +57,31 @@ _FALSE = ("no", "off", "false", "0")
 
 
 def __getattr__(name: str) -> Any:
-    """``DEFAULT_DEADLINE_ENDPOINT_URL``, found when it is asked for: it needs boto3, which takes long to import."""
+    """``DEFAULT_DEADLINE_ENDPOINT_URL``, found when it is asked for: it needs boto3, which takes long to import.
+
+    ``SETTINGS`` are all settings by name: ``{"default", "description"}``, and ``"depend"`` on another one where each
+    value of that has its own.
+    """
     if name == "DEFAULT_DEADLINE_ENDPOINT_URL":
         from ..api import _session
 
         return _session.deadline_endpoint_url()
+    if name == "SETTINGS":
+        return _settings()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    # Whatever is in the user's file, these are the same.
+    settings = _native.list_settings(os.devnull)["settings"]
+    return {
+        name: {
+            "default": setting["default"],
+            "description": setting["description"],
+            **({"depend": setting["depends_on"]} if setting["depends_on"] else {}),
+        }
+        for name, setting in settings.items()
+    }
 
 
 @contextmanager

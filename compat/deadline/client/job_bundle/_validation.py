@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Callable
 
+from shotput import _native
+from shotput.errors import BundleError
+
 __all__ = ["check_definition", "check_file_filter", "check_interface", "check_value"]
 
-_TYPES = ("STRING", "PATH", "INT", "FLOAT")
+# What a list holds. Items are not converted; LIST[BOOL] takes what a BOOL takes.
+_ITEMS: dict[str, tuple[type, ...]] = {
+    "LIST[STRING]": (str,),
+    "LIST[PATH]": (str,),
+    "LIST[INT]": (int,),
+    "LIST[FLOAT]": (int, float),
+    "LIST[BOOL]": (bool, int, float, str),
+    "LIST[LIST[INT]]": (list,),
+}
+_TYPES = ("STRING", "PATH", "INT", "FLOAT", "BOOL", "RANGE_EXPR", *_ITEMS)
 _FLOWS = ("NONE", "IN", "OUT", "INOUT")
 _OBJECTS = ("FILE", "DIRECTORY")
 _CONTROLS = (
     "CHECK_BOX",
+    "CHECK_BOX_LIST",
     "CHOOSE_DIRECTORY",
+    "CHOOSE_DIRECTORY_LIST",
     "CHOOSE_INPUT_FILE",
+    "CHOOSE_INPUT_FILE_LIST",
     "CHOOSE_OUTPUT_FILE",
+    "CHOOSE_OUTPUT_FILE_LIST",
     "DROPDOWN_LIST",
     "HIDDEN",
     "LINE_EDIT",
+    "LINE_EDIT_LIST",
     "MULTILINE_EDIT",
     "SPIN_BOX",
+    "SPIN_BOX_LIST",
 )
 _LONGEST_PATTERN = 20
+_LONGEST_PATH = 1024
 
 _Check = Callable[[Any, str], None]
 
@@ -141,6 +161,65 @@ def check_definition(value: Any, type_required: bool, default_required: bool) ->
     for member, check in _DEFINITION.items():
         if member in value:
             check(value[member], f"{where} -> {member}")
+    kind = value.get("type")
+    if "item" in value and kind not in _ITEMS:
+        raise ValueError(f"{where} has an item, which its type {kind!r} does not take.")
+    if kind not in ("STRING", "INT", "FLOAT", None):
+        _check_limits(kind, value, where)
+
+
+def _check_limits(kind: str, definition: dict[str, Any], where: str) -> None:
+    """What is limited must be of the right Python type; whether the limits make sense, the native module says."""
+    default = definition.get("default")
+    if default is not None and kind in ("PATH", "RANGE_EXPR", *_ITEMS):
+        _kind(default, (list,) if kind in _ITEMS else (str,), f"{where} -> default")
+        if kind in _ITEMS:
+            _check_items(kind, default, f"{where} -> default")
+    if kind == "PATH":
+        for allowed in definition.get("allowedValues", ()):
+            _kind(allowed, (str,), f"A value of {where} -> allowedValues")
+    if "item" in definition and kind != "LIST[BOOL]":
+        _check_item(kind, definition["item"], f"{where} -> item")
+    # Its look is checked apart: here, any control goes with any type.
+    _natively(_native.get_parameter_control, {key: definition[key] for key in definition if key != "userInterface"})
+
+
+def _check_item(kind: str, item: Any, where: str) -> None:
+    _kind(item, (dict,), where)
+    kinds = _ITEMS[kind]
+    counts, amounts = ("minLength", "maxLength"), ("minValue", "maxValue")
+    for member in counts if kinds in ((str,), (list,)) else amounts:
+        if member in item:
+            _kind(item[member], (int,) if member in counts else kinds, f"{where} -> {member}")
+            _small(item[member], f"{where} -> {member}")
+    if kinds == (list,):
+        if "item" in item:
+            _check_item("LIST[INT]", item["item"], f"{where} -> item")
+    elif "allowedValues" in item:
+        _kind(item["allowedValues"], (list,), f"{where} -> allowedValues")
+        _check_items(kind, item["allowedValues"], f"{where} -> allowedValues")
+
+
+def _small(value: Any, where: str) -> None:
+    # The native module knows no larger numbers at all.
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{where} is {value}, which has more than 64 bits.")
+
+
+def _check_items(kind: str, items: list[Any], where: str) -> None:
+    for index, item in enumerate(items):
+        _kind(item, _ITEMS[kind], f"{where}[{index}]")
+        if kind != "LIST[FLOAT]":
+            _small(item, f"{where}[{index}]")
+        if kind == "LIST[LIST[INT]]":
+            _check_items("LIST[INT]", item, f"{where}[{index}]")
+
+
+def _natively(call: Callable[..., Any], *values: Any) -> Any:
+    try:
+        return call(*values)
+    except BundleError as error:
+        raise ValueError(str(error)) from None
 
 
 def check_value(definition: Mapping[str, Any], value: Any) -> Any:
@@ -149,12 +228,16 @@ def check_value(definition: Mapping[str, Any], value: Any) -> Any:
     if kind in ("STRING", "PATH"):
         if not isinstance(value, str):
             raise TypeError(f"{where} is no text, as the type {kind} asks.")
+        if kind == "PATH" and len(value) > _LONGEST_PATH:
+            raise ValueError(f"{where} is longer than {_LONGEST_PATH}, as paths can be.")
+    elif kind in ("BOOL", "RANGE_EXPR", *_ITEMS):
+        return _check_of_extension(kind, definition, value, where)
     elif kind in ("INT", "FLOAT"):
         try:
             number = float(value) if kind == "FLOAT" else int(value)
         except ValueError:
             raise ValueError(f"{where} is no {'whole ' if kind == 'INT' else ''}number.") from None
-        if not isinstance(value, str) and number != value:
+        if kind == "INT" and not isinstance(value, str) and number != value:
             raise ValueError(f"{where} is no whole number.")
         value = number
     else:
@@ -173,3 +256,21 @@ def check_value(definition: Mapping[str, Any], value: Any) -> Any:
     if allowed is not None and value not in allowed:
         raise ValueError(f"{where} is none of {', '.join(map(repr, allowed))}.")
     return value
+
+
+def _check_of_extension(kind: str, definition: Mapping[str, Any], value: Any, where: str) -> Any:
+    if kind == "RANGE_EXPR":
+        _kind(value, (str,), where)
+    elif kind in _ITEMS:
+        _kind(value, (list, str), where)
+        items = value
+        if isinstance(value, str):
+            try:
+                items = json.loads(value)
+            except ValueError:
+                items = None
+        if isinstance(items, list):
+            _check_items(kind, items, where)
+    else:
+        _small(value, where)
+    return _natively(_native.coerce_parameter, definition, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, Union, cast
 
 from shotput import _native
 from shotput.errors import BundleError
@@ -13,6 +13,7 @@ from .submission import AssetReferences
 
 __all__ = [
     "JobParameter",
+    "JobParameterItemConstraints",
     "UserInterfaceFileFilter",
     "UserInterfaceSpec",
     "apply_job_parameters",
@@ -25,6 +26,8 @@ __all__ = [
     "validate_user_interface_file_filter",
     "validate_user_interface_spec",
 ]
+
+_Value = Union[str, int, float, bool, list[str], list[int], list[float], list[bool], list[list[int]]]
 
 
 class UserInterfaceFileFilter(TypedDict):
@@ -44,6 +47,17 @@ class UserInterfaceSpec(TypedDict, total=False):
     singleStepDelta: float
     fileFilters: list[UserInterfaceFileFilter]
     fileFilterDefault: UserInterfaceFileFilter
+
+
+class JobParameterItemConstraints(TypedDict, total=False):
+    """What the items of a list may be; those of a list of lists have lengths and an ``item`` of their own."""
+
+    allowedValues: list[Any]
+    minLength: int
+    maxLength: int
+    minValue: int | float
+    maxValue: int | float
+    item: JobParameterItemConstraints
 
 
 class _Named(TypedDict):
@@ -67,7 +81,7 @@ class JobParameter(_Named, total=False):
     minLength: int
     maxValue: int | float | str
     minValue: int | float | str
-    item: dict[str, Any]
+    item: JobParameterItemConstraints
     userInterface: UserInterfaceSpec
 
 
@@ -97,24 +111,13 @@ def apply_job_parameters(
     """
     defined = {parameter["name"]: parameter for parameter in parameters if "type" in parameter}
     given = {entry["name"]: entry["value"] for entry in job_parameters if entry["name"] in defined}
-    uris = {}
-    if allow_uri_path_values:
-        uris = {
-            name: value
-            for name, parameter in defined.items()
-            if parameter["type"] == "PATH"
-            and "://" in str(value := given.pop(name, None) or parameter.get("value", parameter.get("default", "")))
-        }
-    paths = [parameter for name, parameter in defined.items() if name not in uris]
     try:
-        applied = _native.apply_job_parameters(paths, given)
+        applied = _native.apply_job_parameters([*defined.values()], given, allow_uris=allow_uri_path_values)
     except BundleError as error:
         raise BundleError(f"{error} The job bundle is {job_bundle_dir}.") from error
-    for parameter, result in zip(paths, applied["parameters"]):
+    for parameter, result in zip(defined.values(), applied["parameters"]):
         if parameter["name"] in given and "value" in result:
             parameter["value"] = result["value"]
-    for name, value in uris.items():
-        defined[name]["value"] = value
     found = AssetReferences.from_dict({"assetReferences": applied["assetReferences"]})
     for member in ("input_filenames", "input_directories", "output_directories", "referenced_paths"):
         getattr(asset_references, member).update(getattr(found, member))
@@ -172,15 +175,19 @@ def merge_queue_job_parameters(
 def validate_job_parameter(input: Any, *, type_required: bool = False, default_required: bool = False) -> JobParameter:
     """The definition, or the value alone, when its members are what they should be; ``input`` itself.
 
-    Raises ``TypeError`` and ``ValueError``. What fits which type is not looked at.
+    Raises ``TypeError`` and ``ValueError``. Whether the limits of a type of OpenJD's first edition make sense is not
+    looked at, except for PATH.
     """
     check_definition(input, type_required, default_required)
     return cast("JobParameter", input)
 
 
-def validate_job_parameter_value(job_parameter: JobParameter, value: str | int | float) -> str | int | float:
-    """The value in the type of its definition: ``"19"`` of an INT is ``19``. Raises ``TypeError``, ``ValueError``."""
-    return cast("str | int | float", check_value(job_parameter, value))
+def validate_job_parameter_value(job_parameter: JobParameter, value: _Value) -> _Value:
+    """The value in the type of its definition: ``"19"`` of an INT is ``19``, ``"[1, 2]"`` of a LIST[INT] ``[1, 2]``.
+
+    Raises ``TypeError`` and ``ValueError``.
+    """
+    return cast("_Value", check_value(job_parameter, value))
 
 
 def validate_user_interface_spec(input: Any, *, parameter_name: str) -> UserInterfaceSpec:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import DeadlineOperationError
+from ._validation import check_value
 
 if TYPE_CHECKING:
     from .parameters import JobParameter
@@ -22,6 +23,19 @@ DEFAULT_SUPPORTED_APP_PARAMETER_NAMES = [
     "maxRetriesPerTask",
     "maxWorkerCount",
 ]
+
+# The members of ``CreateJob``'s JobParameter whose values are checked before they are sent.
+_CHECKED = {
+    "PATH": "path",
+    "BOOL": "bool",
+    "RANGE_EXPR": "rangeExpr",
+    "LIST[STRING]": "stringList",
+    "LIST[PATH]": "pathList",
+    "LIST[INT]": "intList",
+    "LIST[FLOAT]": "floatList",
+    "LIST[BOOL]": "boolList",
+    "LIST[LIST[INT]]": "intListList",
+}
 
 
 @dataclass(init=False)
@@ -119,5 +133,26 @@ def split_parameter_args(
                 )
             of_app[bare] = parameter["value"]
         elif ":" not in name:
-            of_job[name] = {parameter["type"].lower(): str(parameter["value"])}
+            of_job[name] = _on_the_wire(parameter, job_bundle_dir)
     return of_app, of_job
+
+
+def _on_the_wire(parameter: JobParameter, job_bundle_dir: str) -> dict[str, Any]:
+    kind, value = parameter["type"].upper(), parameter["value"]
+    member = _CHECKED.get(kind)
+    if member is None:
+        return {kind.lower(): str(value)}
+    try:
+        value = check_value({**parameter, "type": kind}, value)
+    except (TypeError, ValueError) as error:
+        raise DeadlineOperationError(f"{error} The job bundle is {job_bundle_dir}.") from error
+    return {member: _texts(value)}
+
+
+def _texts(value: Any) -> Any:
+    """A value as the service takes it: texts, and lists of them."""
+    if isinstance(value, list):
+        return [_texts(item) for item in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::documents::Document;
-use super::parameters::{Parameter, text};
+use super::parameters::{Parameter, holds_paths, paths as paths_in, text};
 use crate::error::{CoreError, Result};
 
 /// Absolute paths, each once, in order.
@@ -40,26 +40,24 @@ impl AssetReferences {
         Ok(references)
     }
 
-    /// Adds what PATH parameters refer to by their data flow.
-    pub fn add_parameters(&mut self, parameters: &[Parameter]) {
-        for parameter in parameters.iter().filter(|parameter| text(parameter, "type") == "PATH") {
-            let value = text(parameter, "value");
-            if value.is_empty() || parameter.contains_key("allowedValues") {
-                continue;
-            }
-            let path = PathBuf::from(value);
+    /// Adds what the paths of parameters refer to by their data flow; a URI is no path where `has_uris`.
+    pub fn add_parameters(&mut self, parameters: &[Parameter], has_uris: bool) {
+        for parameter in parameters.iter().filter(|parameter| holds_paths(parameter)) {
             let is_file = text(parameter, "objectType") == "FILE";
             let flow = text(parameter, "dataFlow");
-            if matches!(flow, "IN" | "INOUT") {
-                let inputs = if is_file { &mut self.input_files } else { &mut self.input_directories };
-                inputs.insert(path.clone());
-            }
-            if matches!(flow, "OUT" | "INOUT") {
-                let folder = if is_file { path.parent().map(Path::to_path_buf) } else { Some(path.clone()) };
-                self.output_directories.extend(folder);
-            }
-            if matches!(flow, "" | "NONE") {
-                self.referenced_paths.insert(path);
+            for path in parameter.get("value").map(|value| paths_in(parameter, value, has_uris)).unwrap_or_default() {
+                let path = PathBuf::from(path);
+                if matches!(flow, "IN" | "INOUT") {
+                    let inputs = if is_file { &mut self.input_files } else { &mut self.input_directories };
+                    inputs.insert(path.clone());
+                }
+                if matches!(flow, "OUT" | "INOUT") {
+                    let folder = if is_file { path.parent().map(Path::to_path_buf) } else { Some(path.clone()) };
+                    self.output_directories.extend(folder);
+                }
+                if matches!(flow, "" | "NONE") {
+                    self.referenced_paths.insert(path);
+                }
             }
         }
     }

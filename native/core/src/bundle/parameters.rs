@@ -3,30 +3,53 @@
 //! A parameter is the JSON object of its definition in OpenJD's own words, with a `value` member once it has one. An
 //! object of `name` and `value` alone is a value whose definition lies elsewhere.
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::absolute;
 use crate::error::{CoreError, Result};
+pub(super) use values::with_paths;
+use values::{check_limits, in_folder, item_type, number, wire};
+pub use values::{coerce, paths};
 
 /// One parameter.
 pub type Parameter = Map<String, Value>;
 
-const TYPES: &[&str] = &["STRING", "PATH", "INT", "FLOAT"];
+const TYPES: &[&str] = &[
+    "STRING",
+    "PATH",
+    "INT",
+    "FLOAT",
+    "BOOL",
+    "RANGE_EXPR",
+    "LIST[STRING]",
+    "LIST[PATH]",
+    "LIST[INT]",
+    "LIST[FLOAT]",
+    "LIST[BOOL]",
+    "LIST[LIST[INT]]",
+];
 const DATA_FLOWS: &[&str] = &["NONE", "IN", "OUT", "INOUT"];
 const OBJECT_TYPES: &[&str] = &["FILE", "DIRECTORY"];
 const CONTROLS: &[&str] = &[
     "CHECK_BOX",
+    "CHECK_BOX_LIST",
     "CHOOSE_DIRECTORY",
+    "CHOOSE_DIRECTORY_LIST",
     "CHOOSE_INPUT_FILE",
+    "CHOOSE_INPUT_FILE_LIST",
     "CHOOSE_OUTPUT_FILE",
+    "CHOOSE_OUTPUT_FILE_LIST",
     "DROPDOWN_LIST",
     "HIDDEN",
     "LINE_EDIT",
+    "LINE_EDIT_LIST",
     "MULTILINE_EDIT",
     "SPIN_BOX",
+    "SPIN_BOX_LIST",
 ];
 const COMPARED: &[&str] = &["name", "type", "minValue", "maxValue", "minLength", "maxLength", "dataFlow", "objectType"];
 
@@ -38,6 +61,23 @@ pub fn text<'a>(parameter: &'a Parameter, member: &str) -> &'a str {
 /// Whether the object is a value without a definition.
 pub fn is_bare(parameter: &Parameter) -> bool {
     parameter.keys().all(|key| key == "name" || key == "value")
+}
+
+/// Whether a template asks for the extension EXPR: its types of parameters may be written in small letters, and its paths
+/// may be URIs.
+pub fn is_expr(template: &Value) -> bool {
+    template["extensions"].as_array().is_some_and(|names| names.iter().any(|name| name == "EXPR"))
+}
+
+/// A definition of a template with the type in capital letters where any will do.
+pub fn with_type_in_capitals(template: &Value, definition: &Value) -> Value {
+    let mut definition = definition.clone();
+    if is_expr(template)
+        && let Some(Value::String(kind)) = definition.get_mut("type")
+    {
+        kind.make_ascii_uppercase();
+    }
+    definition
 }
 
 /// Checks one definition. `origin` says where it stands; with `default_required` it must have a default.
@@ -74,6 +114,7 @@ pub fn check_definition(definition: &Value, origin: &str, default_required: bool
             return Err(check.refuse(format!("has {member} {value}; it must be a number")));
         }
     }
+    check.limits_of_its_type()?;
     match parameter.get("userInterface") {
         None => {}
         Some(Value::Object(interface)) => check.user_interface(interface)?,
@@ -102,6 +143,37 @@ impl Check<'_> {
         }
     }
 
+    /// What is wrong with the limits of one of the first edition's types, the template's own check says.
+    fn limits_of_its_type(&self) -> Result<()> {
+        let kind = text(self.parameter, "type");
+        let never: &[&str] = match kind {
+            "STRING" | "INT" | "FLOAT" | "PATH" => &["item"],
+            "BOOL" => &["allowedValues", "minLength", "maxLength", "minValue", "maxValue", "item"],
+            "RANGE_EXPR" => &["allowedValues", "minValue", "maxValue", "item"],
+            "LIST[PATH]" => &["allowedValues", "minValue", "maxValue"],
+            _ => &["allowedValues", "minValue", "maxValue", "objectType", "dataFlow"],
+        };
+        if let Some(member) = never.iter().find(|member| self.parameter.contains_key(**member)) {
+            return Err(self.refuse(format!("has {member}, which its type {kind} does not take")));
+        }
+        if matches!(kind, "STRING" | "INT" | "FLOAT") {
+            return Ok(());
+        }
+        if kind == "PATH" || item_type(kind).is_some() {
+            check_limits(kind, self.parameter, false).map_err(|what| self.refuse(what))?;
+        }
+        match self.parameter.get("default") {
+            None => Ok(()),
+            Some(default) if item_type(kind).is_some() && !default.is_array() => {
+                Err(self.refuse(format!("has the default {default}; it must be a list")))
+            }
+            // Of a PATH, it is held to the length of a path in a list here: a template says nothing longer.
+            Some(default) => values::fit(kind, self.parameter, default, kind == "PATH")
+                .map(|_| ())
+                .map_err(|what| self.refuse(format!("has the default {default}; {what}"))),
+        }
+    }
+
     fn user_interface(&self, interface: &Map<String, Value>) -> Result<()> {
         if let Some(control) = interface.get("control") {
             let known = control.as_str().filter(|control| CONTROLS.contains(control));
@@ -114,6 +186,15 @@ impl Check<'_> {
             let fitting: &[&str] = match kind {
                 "STRING" => &["LINE_EDIT", "MULTILINE_EDIT", "DROPDOWN_LIST", "CHECK_BOX", "HIDDEN"],
                 "PATH" => &["CHOOSE_INPUT_FILE", "CHOOSE_OUTPUT_FILE", "CHOOSE_DIRECTORY", "DROPDOWN_LIST", "HIDDEN"],
+                "BOOL" => &["CHECK_BOX", "HIDDEN"],
+                "RANGE_EXPR" => &["LINE_EDIT", "HIDDEN"],
+                "LIST[STRING]" => &["LINE_EDIT_LIST", "HIDDEN"],
+                "LIST[PATH]" => {
+                    &["CHOOSE_INPUT_FILE_LIST", "CHOOSE_OUTPUT_FILE_LIST", "CHOOSE_DIRECTORY_LIST", "HIDDEN"]
+                }
+                "LIST[INT]" | "LIST[FLOAT]" => &["SPIN_BOX_LIST", "HIDDEN"],
+                "LIST[BOOL]" => &["CHECK_BOX_LIST", "HIDDEN"],
+                "LIST[LIST[INT]]" => &["HIDDEN"],
                 _ => &["SPIN_BOX", "DROPDOWN_LIST", "HIDDEN"],
             };
             if !fitting.contains(&control) {
@@ -161,91 +242,29 @@ impl Check<'_> {
     }
 }
 
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
-        _ => None,
-    }
-}
-
 /// The control that a definition gets when it names none.
 pub fn infer_control(parameter: &Parameter) -> &'static str {
     if parameter.contains_key("allowedValues") {
         return "DROPDOWN_LIST";
     }
+    let is_file = text(parameter, "objectType") == "FILE";
+    let is_output = text(parameter, "dataFlow") == "OUT";
     match text(parameter, "type") {
-        "STRING" => "LINE_EDIT",
-        "PATH" if text(parameter, "objectType") == "FILE" => {
-            if text(parameter, "dataFlow") == "OUT" {
-                "CHOOSE_OUTPUT_FILE"
-            } else {
-                "CHOOSE_INPUT_FILE"
-            }
-        }
+        "STRING" | "RANGE_EXPR" => "LINE_EDIT",
+        "PATH" if is_file && is_output => "CHOOSE_OUTPUT_FILE",
+        "PATH" if is_file => "CHOOSE_INPUT_FILE",
         "PATH" => "CHOOSE_DIRECTORY",
+        "BOOL" => "CHECK_BOX",
+        "LIST[STRING]" => "LINE_EDIT_LIST",
+        "LIST[PATH]" if is_file && is_output => "CHOOSE_OUTPUT_FILE_LIST",
+        "LIST[PATH]" if is_file => "CHOOSE_INPUT_FILE_LIST",
+        "LIST[PATH]" => "CHOOSE_DIRECTORY_LIST",
+        "LIST[INT]" | "LIST[FLOAT]" => "SPIN_BOX_LIST",
+        "LIST[BOOL]" => "CHECK_BOX_LIST",
+        // OpenJD has no control for it: its value is edited as JSON text.
+        "LIST[LIST[INT]]" => "MULTILINE_EDIT",
         _ => "SPIN_BOX",
     }
-}
-
-/// Brings a value into the type of its parameter and holds it to the limits of the definition.
-pub fn coerce(parameter: &Parameter, value: &Value) -> Result<Value> {
-    let name = text(parameter, "name");
-    let kind = text(parameter, "type");
-    let refuse = |what: String| CoreError::Bundle(format!("The parameter {name:?} cannot be {value}: {what}."));
-    let coerced = match kind {
-        "INT" => match value {
-            Value::Number(number) if number.is_i64() || number.is_u64() => value.clone(),
-            Value::Number(number)
-                if number.as_f64().is_some_and(|float| float.fract() == 0.0 && float.abs() < 9.0e15) =>
-            {
-                Value::from(number.as_f64().unwrap_or_default() as i64)
-            }
-            Value::String(text) => {
-                text.trim().parse::<i64>().map(Value::from).map_err(|_| refuse("it must be a whole number".into()))?
-            }
-            _ => return Err(refuse("it must be a whole number".into())),
-        },
-        "FLOAT" => match value {
-            Value::Number(_) => value.clone(),
-            Value::String(text) if number(value).is_some() => Value::String(text.trim().to_owned()),
-            _ => return Err(refuse("it must be a number".into())),
-        },
-        _ => match value {
-            Value::String(_) => value.clone(),
-            _ => return Err(refuse("it must be text; put it between quotes".into())),
-        },
-    };
-    if let Value::String(text) = &coerced
-        && kind != "FLOAT"
-    {
-        let length = text.chars().count() as u64;
-        if let Some(least) = parameter.get("minLength").and_then(Value::as_u64).filter(|least| length < *least) {
-            return Err(refuse(format!("it must have at least {least} characters")));
-        }
-        if let Some(most) = parameter.get("maxLength").and_then(Value::as_u64).filter(|most| length > *most) {
-            return Err(refuse(format!("it must have at most {most} characters")));
-        }
-    } else if let Some(amount) = number(&coerced) {
-        if let Some(least) = parameter.get("minValue").filter(|least| number(least).is_some_and(|least| amount < least))
-        {
-            return Err(refuse(format!("it must be at least {least}")));
-        }
-        if let Some(most) = parameter.get("maxValue").filter(|most| number(most).is_some_and(|most| amount > most)) {
-            return Err(refuse(format!("it must be at most {most}")));
-        }
-    }
-    if let Some(Value::Array(allowed)) = parameter.get("allowedValues") {
-        let same = |other: &Value| match kind {
-            "INT" | "FLOAT" => number(other) == number(&coerced),
-            _ => *other == coerced,
-        };
-        if !allowed.iter().any(same) {
-            let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-            return Err(refuse(format!("it must be one of {}", allowed.join(", "))));
-        }
-    }
-    Ok(coerced)
 }
 
 /// The members in which two definitions of one parameter differ.
@@ -257,6 +276,17 @@ pub fn differences(one: &Parameter, other: &Parameter) -> Vec<&'static str> {
         COMPARED.iter().copied().filter(|member| one.get(*member) != other.get(*member)).collect();
     if set(one) != set(other) {
         found.push("allowedValues");
+    }
+    // No item, and one without limits, say the same.
+    let nothing = Value::Object(Map::new());
+    let item = |parameter: &Parameter| parameter.get("item").unwrap_or(&nothing).clone();
+    let is_different = match (item(one), item(other)) {
+        (one, other) if one == other => false,
+        (Value::Object(one), Value::Object(other)) => !differences(&one, &other).is_empty(),
+        _ => true,
+    };
+    if is_different {
+        found.push("item");
     }
     found
 }
@@ -297,12 +327,18 @@ pub fn merge(queue: &[Parameter], bundle: &[Parameter]) -> Result<Vec<Parameter>
     Ok(merged)
 }
 
-/// Puts the values of the caller in, and holds every value to its definition. Relative paths lie in `current_dir`.
-pub fn apply(parameters: &mut Vec<Parameter>, given: &[(String, Value)], current_dir: &Path) -> Result<()> {
+/// Puts the values of the caller in, and holds every value to its definition. Relative paths lie in `current_dir`; a URI
+/// is none where `has_uris`.
+pub fn apply(
+    parameters: &mut Vec<Parameter>,
+    given: &[(String, Value)],
+    current_dir: &Path,
+    has_uris: bool,
+) -> Result<()> {
     for (name, value) in given {
         match parameters.iter_mut().find(|parameter| text(parameter, "name") == name) {
             Some(parameter) => {
-                if let Some(value) = given_value(parameter, value, current_dir)? {
+                if let Some(value) = given_value(parameter, value, current_dir, has_uris)? {
                     parameter.insert("value".into(), value);
                 }
             }
@@ -341,13 +377,25 @@ pub fn apply(parameters: &mut Vec<Parameter>, given: &[(String, Value)], current
     Ok(())
 }
 
-fn given_value(parameter: &Parameter, value: &Value, current_dir: &Path) -> Result<Option<Value>> {
-    if text(parameter, "type") != "PATH" || parameter.contains_key("allowedValues") {
+fn given_value(parameter: &Parameter, value: &Value, current_dir: &Path, has_uris: bool) -> Result<Option<Value>> {
+    if !holds_paths(parameter) {
         return Ok(Some(value.clone()));
     }
-    let Value::String(path) = coerce(parameter, value)? else { return Ok(None) };
+    let value = coerce(parameter, value)?;
     // An empty path is how a dialog says that nothing was chosen.
-    Ok((!path.is_empty()).then(|| absolute(Path::new(&path), current_dir).to_string_lossy().into()))
+    if value == "" {
+        return Ok(None);
+    }
+    in_folder(value, has_uris, current_dir).map(Some)
+}
+
+/// Whether values are paths that are made absolute: those that a definition lists are taken as they are.
+pub(super) fn holds_paths(parameter: &Parameter) -> bool {
+    match text(parameter, "type") {
+        "PATH" => !parameter.contains_key("allowedValues"),
+        "LIST[PATH]" => parameter.get("item").is_none_or(|item| item.get("allowedValues").is_none()),
+        _ => false,
+    }
 }
 
 /// Members of `CreateJob` that a bundle may set as `deadline:<member>`.
@@ -364,8 +412,7 @@ pub fn split(parameters: &[Parameter]) -> Result<(Map<String, Value>, Map<String
         if let Some(member) = name.strip_prefix("deadline:") {
             members.insert(member.to_owned(), request_member(member, value)?);
         } else if !name.contains(':') {
-            let kind = text(parameter, "type").to_ascii_lowercase();
-            values.insert(name.to_owned(), Value::Object(Map::from_iter([(kind, Value::String(plain(value)))])));
+            values.insert(name.to_owned(), Value::Object(Map::from_iter([wire(text(parameter, "type"), value)])));
         }
     }
     Ok((members, values))
@@ -379,18 +426,10 @@ fn request_member(member: &str, value: &Value) -> Result<Value> {
         )));
     }
     if member == "targetTaskRunStatus" {
-        return Ok(Value::String(plain(value)));
+        return Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned).into());
     }
     let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
     number.map(Value::from).ok_or_else(|| {
         CoreError::Bundle(format!("The bundle sets \"deadline:{member}\" to {value}, which is not a whole number."))
     })
-}
-
-/// A value as the wire wants it: always text.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

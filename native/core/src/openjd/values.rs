@@ -28,9 +28,14 @@ const UNION_MEMBERS: [(&str, &str); 13] = [
     ("intListList", "LIST[LIST[INT]]"),
 ];
 
-/// An untyped value as a person gives it (`3`, `"3"`, `[1, 2]`).
+/// A value as a person gives it (`3`, `"3"`, `[1, 2]`), or in the service's union (`{"int": "3"}`), whose lists hold texts.
 pub(super) fn input_value(name: &str, value: &Value) -> Result<ExprValue> {
-    expression_value(value).map_err(|reason| {
+    let of_union = union_member(value).map(|(type_name, given)| {
+        let target = JobParameterType::from_spec_str(type_name).filter(|_| given.is_array());
+        // What cannot be read is told with its place, when the job is made of it.
+        target.and_then(|target| typed(given, &target.expr_type()).ok()).map_or_else(|| expression_value(given), Ok)
+    });
+    of_union.unwrap_or_else(|| expression_value(value)).map_err(|reason| {
         CoreError::Operation(format!("The value {value} of the job parameter '{name}' cannot be used: {reason}."))
     })
 }
@@ -53,6 +58,12 @@ fn expression_value(value: &Value) -> Result<ExprValue, String> {
             ExprValue::make_list(items, ExprType::NULLTYPE).map_err(|err| err.to_string())?
         }
     })
+}
+
+/// The type and the value of the only member of the service's union.
+fn union_member(value: &Value) -> Option<(&'static str, &Value)> {
+    let (member, value) = value.as_object().filter(|fields| fields.len() == 1)?.iter().next()?;
+    UNION_MEMBERS.iter().find(|(known, _)| known == member).map(|(_, type_name)| (*type_name, value))
 }
 
 /// Job parameters of a session: `{name: typed value}`.
@@ -119,14 +130,7 @@ fn typed_values<'a>(values: &'a Value, noun: &str) -> Result<impl Iterator<Item 
         let fields = value.as_object().ok_or_else(|| not_typed(noun, name, value))?;
         let pair = match (fields.get("type").and_then(Value::as_str), fields.get("value")) {
             (Some(type_name), Some(value)) => (type_name, value),
-            _ => match fields.iter().next() {
-                Some((member, value)) if fields.len() == 1 => UNION_MEMBERS
-                    .iter()
-                    .find(|(known, _)| known == member)
-                    .map(|(_, type_name)| (*type_name, value))
-                    .ok_or_else(|| not_typed(noun, name, &Value::Object(fields.clone())))?,
-                _ => return Err(not_typed(noun, name, &Value::Object(fields.clone()))),
-            },
+            _ => union_member(value).ok_or_else(|| not_typed(noun, name, value))?,
         };
         typed.push((name, pair.0, pair.1));
     }
@@ -155,8 +159,8 @@ fn typed(value: &Value, target: &ExprType) -> Result<ExprValue, String> {
     if *target == ExprType::list(ExprType::PATH) {
         return expression_value(value)?.coerce(&ExprType::list(ExprType::STRING), PathFormat::host());
     }
-    match value {
-        Value::String(text) => match ExprValue::from_str_coerce(text, target, PathFormat::host()) {
+    match (value, target.list_element_type()) {
+        (Value::String(text), _) => match ExprValue::from_str_coerce(text, target, PathFormat::host()) {
             Ok(value) => Ok(value),
             // The service gives lists as JSON in a text.
             Err(err) => match serde_json::from_str::<Value>(text) {
@@ -164,6 +168,10 @@ fn typed(value: &Value, target: &ExprType) -> Result<ExprValue, String> {
                 _ => Err(err),
             },
         },
-        other => expression_value(other)?.coerce(target, PathFormat::host()),
+        (Value::Array(items), Some(element)) => {
+            let items: Vec<_> = items.iter().map(|item| typed(item, element)).collect::<Result<_, _>>()?;
+            ExprValue::make_list(items, element.clone()).map_err(|err| err.to_string())
+        }
+        (other, _) => expression_value(other)?.coerce(target, PathFormat::host()),
     }
 }

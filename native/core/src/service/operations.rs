@@ -339,19 +339,24 @@ impl Service {
 }
 
 fn job_parameter(name: &str, value: &Value) -> Result<JobParameter> {
-    let member = value.as_object().and_then(|object| object.iter().next());
-    let Some((kind, Value::String(text))) = member else {
-        return Err(CoreError::Operation(format!(
-            "The job parameter {name:?} is {value}, not one value with its type."
-        )));
-    };
+    let refuse =
+        || CoreError::Operation(format!("The job parameter {name:?} is {value}, not one value with its type."));
+    let (kind, value) = value.as_object().and_then(|object| object.iter().next()).ok_or_else(refuse)?;
+    let text = || value.as_str().map(str::to_owned).ok_or_else(refuse);
+    let list = || serde_json::from_value(value.clone()).map_err(|_| refuse());
     Ok(match kind.as_str() {
-        "int" => JobParameter::Int(text.clone()),
-        "float" => JobParameter::Float(text.clone()),
-        "string" => JobParameter::String(text.clone()),
-        "path" => JobParameter::Path(text.clone()),
-        "bool" => JobParameter::Bool(text.clone()),
-        "rangeExpr" => JobParameter::RangeExpr(text.clone()),
+        "int" => JobParameter::Int(text()?),
+        "float" => JobParameter::Float(text()?),
+        "string" => JobParameter::String(text()?),
+        "path" => JobParameter::Path(text()?),
+        "bool" => JobParameter::Bool(text()?),
+        "rangeExpr" => JobParameter::RangeExpr(text()?),
+        "stringList" => JobParameter::StringList(list()?),
+        "pathList" => JobParameter::PathList(list()?),
+        "intList" => JobParameter::IntList(list()?),
+        "floatList" => JobParameter::FloatList(list()?),
+        "boolList" => JobParameter::BoolList(list()?),
+        "intListList" => JobParameter::IntListList(serde_json::from_value(value.clone()).map_err(|_| refuse())?),
         _ => return Err(CoreError::Operation(format!("The job parameter {name:?} has the unknown type {kind:?}."))),
     })
 }

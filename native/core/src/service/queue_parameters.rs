@@ -40,7 +40,8 @@ fn collect(environment: &Value, found: &mut Vec<Parameter>) -> Result<()> {
     let name = template["environment"]["name"].as_str().or(environment["name"].as_str()).unwrap_or(id);
     for definition in definitions {
         let origin = format!("the queue environment {name:?}");
-        let mut parameter = parameters::check_definition(definition, &origin, true)?;
+        let definition = parameters::with_type_in_capitals(&template, definition);
+        let mut parameter = parameters::check_definition(&definition, &origin, true)?;
         label(&mut parameter, name);
         let Some(known) = found.iter().find(|known| known["name"] == parameter["name"]) else {
             found.push(parameter);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::{Callbacks, Submission};
 use crate::attachments::grouping::{Location, LocationKind, Prepared};
 use crate::attachments::progress::human_size;
-use crate::bundle::absolute;
-use crate::bundle::parameters::Parameter;
+use crate::bundle::parameters::{self, Parameter};
+use crate::bundle::{Bundle, absolute};
 use crate::error::{CoreError, Result};
 
 /// As many paths as a message can hold and still be read.
@@ -18,6 +18,7 @@ const MOST_SHOWN: usize = 10;
 /// Asks about files outside of the known folders; says what will be transferred either way.
 pub(super) fn confirm(
     submission: &Submission,
+    bundle: &Bundle,
     parameters: &[Parameter],
     locations: &[Location],
     prepared: &Prepared,
@@ -29,7 +30,7 @@ pub(super) fn confirm(
         prepared.total_files,
         human_size(prepared.total_bytes)
     ));
-    let unknown = unknown_files(submission, parameters, locations, prepared);
+    let unknown = unknown_files(submission, bundle, parameters, locations, prepared);
     if unknown.is_empty() {
         return Ok(());
     }
@@ -56,11 +57,12 @@ pub(super) fn confirm(
 /// The files that lie outside of the known folders.
 pub(super) fn unknown_files<'p>(
     submission: &Submission,
+    bundle: &Bundle,
     parameters: &[Parameter],
     locations: &[Location],
     prepared: &'p Prepared,
 ) -> Vec<&'p Path> {
-    let known = known_folders(submission, parameters, locations);
+    let known = known_folders(submission, bundle, parameters, locations);
     let inputs = prepared.groups.iter().flat_map(|group| &group.inputs);
     inputs
         .map(|input| input.path.as_path())
@@ -86,7 +88,12 @@ fn describe(unknown: &[&Path]) -> String {
         + "\n"
 }
 
-fn known_folders(submission: &Submission, parameters: &[Parameter], locations: &[Location]) -> Vec<PathBuf> {
+fn known_folders(
+    submission: &Submission,
+    bundle: &Bundle,
+    parameters: &[Parameter],
+    locations: &[Location],
+) -> Vec<PathBuf> {
     let mut folders = submission.known_asset_paths.clone();
     folders.push(submission.bundle_dir.clone());
     // Paths of the bundle come with its links resolved.
@@ -99,15 +106,11 @@ fn known_folders(submission: &Submission, parameters: &[Parameter], locations: &
         let Some(parameter) = parameters.iter().find(|parameter| parameter["name"] == name.as_str()) else {
             continue;
         };
-        let (Some("PATH"), Some(path)) = (parameter.get("type").and_then(|kind| kind.as_str()), value.as_str()) else {
-            continue;
-        };
-        if path.is_empty() {
-            continue;
-        }
-        let path = absolute(Path::new(path), &submission.current_dir);
         let is_file = parameter.get("objectType").is_some_and(|kind| kind == "FILE");
-        folders.extend(if is_file { path.parent().map(Path::to_path_buf) } else { Some(path) });
+        for path in parameters::paths(parameter, value, bundle.has_uris()) {
+            let path = absolute(Path::new(&path), &submission.current_dir);
+            folders.extend(if is_file { path.parent().map(Path::to_path_buf) } else { Some(path) });
+        }
     }
     outermost(folders)
 }

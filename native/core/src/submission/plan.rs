@@ -32,9 +32,9 @@ impl<'a> Plan<'a> {
     pub(super) fn make(submission: Cow<'a, Submission>, bundle: Bundle, surroundings: &Surroundings) -> Result<Self> {
         let (template, template_type) = bundle.template_text(submission.name.as_deref())?;
         let mut merged = parameters::merge(&surroundings.queue_parameters, &bundle.parameters)?;
-        parameters::apply(&mut merged, &submission.job_parameters, &submission.current_dir)?;
+        parameters::apply(&mut merged, &submission.job_parameters, &submission.current_dir, bundle.has_uris())?;
         let mut references = bundle.references.clone();
-        references.add_parameters(&merged);
+        references.add_parameters(&merged, bundle.has_uris());
         let (members, values) = parameters::split(&merged)?;
         let mut request = Map::from_iter([
             ("farmId".to_owned(), submission.farm_id.clone().into()),
@@ -138,13 +138,10 @@ fn add_values(submission: &mut Submission, bundle: &Bundle, values: Map<String, 
         if submission.job_parameters.iter().any(|(given, _)| *given == name) {
             continue;
         }
-        let is_path =
-            bundle.parameters.iter().any(|known| text(known, "name") == name && text(known, "type") == "PATH");
+        let known = bundle.parameters.iter().find(|known| text(known, "name") == name);
+        let paths = known.map(|known| parameters::paths(known, &value, bundle.has_uris())).unwrap_or_default();
         // A hook has no folder of the caller's that a relative path could be meant in.
-        if let (true, Some(path)) = (is_path, value.as_str())
-            && !path.is_empty()
-            && Path::new(path).is_relative()
-        {
+        if let Some(path) = paths.iter().find(|path| Path::new(path).is_relative()) {
             return Err(refuse(format!("the relative path {path:?} for the parameter {name:?}; it must be absolute")));
         }
         all.push((name, value));

@@ -113,7 +113,7 @@ pub fn preview(submission: &Submission, storage_profile: Option<&Value>, token: 
         preview.note(About::Limits, limits::check_groups(&prepared))?;
         // Without a plan there are those of the bundle.
         let parameters = if preview.parameters.is_empty() { &bundle.parameters } else { &preview.parameters };
-        let unknown = known_paths::unknown_files(submission, parameters, &locations, &prepared);
+        let unknown = known_paths::unknown_files(submission, &bundle, parameters, &locations, &prepared);
         preview.unknown_files = unknown.len();
         let folders = unknown.iter().filter_map(|path| path.parent()).map(Path::to_path_buf).collect();
         preview.unknown_folders = known_paths::outermost(folders);
@@ -126,7 +126,7 @@ pub fn preview(submission: &Submission, storage_profile: Option<&Value>, token: 
 /// The references of a job whose parameters are not settled.
 fn known(bundle: &Bundle) -> AssetReferences {
     let mut known = bundle.references.clone();
-    known.add_parameters(&bundle.parameters);
+    known.add_parameters(&bundle.parameters, bundle.has_uris());
     known
 }
 

@@ -35,7 +35,7 @@ def show(as_json: JsonOption = False) -> None:
         out.print(grid)
 
     settings = {
-        name: {"value": setting["value"], "isStored": setting["is_stored"]}
+        name: {"value": setting["value"], "isStored": setting["is_stored"], "description": setting["description"]}
         for name, setting in found["settings"].items()
     }
     emit(as_json, {"path": found["path"], "settings": settings}, text)

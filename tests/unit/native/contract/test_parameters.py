@@ -18,7 +18,43 @@ FILTER = {"label": "Scenes", "patterns": ["*.blend"]}
 BAD_DEFINITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "name is empty": ({"name": ""}, "has no name: "),
     "name is no text": ({"name": 5}, "has no name: "),
-    "type": ({"type": "BOOL"}, 'has type "BOOL"; it must be one of STRING, PATH, INT, FLOAT.'),
+    "type": (
+        {"type": "CHUNK[INT]"},
+        'has type "CHUNK[INT]"; it must be one of STRING, PATH, INT, FLOAT, BOOL, RANGE_EXPR, LIST[STRING], '
+        "LIST[PATH], LIST[INT], LIST[FLOAT], LIST[BOOL], LIST[LIST[INT]].",
+    ),
+    "default of a list is text": ({"type": "LIST[STRING]"}, 'has the default "a"; it must be a list.'),
+    "default of a BOOL": ({"type": "BOOL"}, 'has the default "a"; it must be true or false (yes, no, on, off, 1, 0).'),
+    "default of a list does not fit": (
+        {"type": "LIST[INT]", "default": [1, "2"]},
+        'has the default [1,"2"]; item 2 is "2"; it must be a whole number.',
+    ),
+    "minLength that nothing has": (
+        {"type": "LIST[PATH]", "default": [], "minLength": 65},
+        "has minLength 65, and no value can be longer than 64.",
+    ),
+    "member of another type": (
+        {"type": "LIST[INT]", "default": [], "minValue": 1},
+        "has minValue, which its type LIST[INT] does not take.",
+    ),
+    "item of a type without": ({"type": "STRING", "item": {}}, "has item, which its type STRING does not take."),
+    "item of booleans": (
+        {"type": "LIST[BOOL]", "default": [], "item": {}},
+        "has item, which its type LIST[BOOL] does not take.",
+    ),
+    "item is no object": ({"type": "LIST[INT]", "default": [], "item": 5}, "has item 5; it must be an object."),
+    "member of item": (
+        {"type": "LIST[INT]", "default": [], "item": {"maxLength": 1}},
+        "has maxLength in item; a LIST[INT] can have allowedValues, minValue, maxValue there.",
+    ),
+    "limits of item": (
+        {"type": "LIST[LIST[INT]]", "default": [], "item": {"item": {"minValue": 2, "maxValue": 1}}},
+        "has an item that has an item that has minValue 2 above maxValue 1.",
+    ),
+    "allowedValues of item": (
+        {"type": "LIST[STRING]", "default": [], "item": {"allowedValues": ["ab"], "maxLength": 1}},
+        'has an item that has "ab" in allowedValues; it must have at most 1 characters.',
+    ),
     "default is null": ({"default": None}, "has the default null; leave the member out instead."),
     "allowedValues": ({"allowedValues": "a"}, 'has allowedValues "a"; it must be a list of values.'),
     "dataFlow": ({"type": "PATH", "dataFlow": "X"}, 'has dataFlow "X"; it must be one of NONE, IN, OUT, INOUT.'),
@@ -29,8 +65,9 @@ BAD_DEFINITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "objectType": ({"type": "PATH", "objectType": "X"}, 'has objectType "X"; it must be one of FILE, DIRECTORY.'),
     "control": (
         {"userInterface": {"control": "KNOB"}},
-        'has the control "KNOB"; it must be one of CHECK_BOX, CHOOSE_DIRECTORY, CHOOSE_INPUT_FILE, CHOOSE_OUTPUT_FILE, '
-        "DROPDOWN_LIST, HIDDEN, LINE_EDIT, MULTILINE_EDIT, SPIN_BOX.",
+        'has the control "KNOB"; it must be one of CHECK_BOX, CHECK_BOX_LIST, CHOOSE_DIRECTORY, CHOOSE_DIRECTORY_LIST, '
+        "CHOOSE_INPUT_FILE, CHOOSE_INPUT_FILE_LIST, CHOOSE_OUTPUT_FILE, CHOOSE_OUTPUT_FILE_LIST, DROPDOWN_LIST, "
+        "HIDDEN, LINE_EDIT, LINE_EDIT_LIST, MULTILINE_EDIT, SPIN_BOX, SPIN_BOX_LIST.",
     ),
     "label": ({"userInterface": {"label": 5}}, "has the label 5; it must be text."),
     "groupLabel": ({"userInterface": {"groupLabel": 5}}, "has the groupLabel 5; it must be text."),
@@ -58,6 +95,11 @@ BAD_DEFINITIONS: dict[str, tuple[dict[str, Any], str]] = {
 GOOD_DEFINITIONS: list[dict[str, Any]] = [
     {"type": "INT", "default": 5, "minValue": "4"},
     {"type": "INT", "default": "5"},
+    {"type": "BOOL", "default": "yes"},
+    {"type": "RANGE_EXPR", "default": "1-10:3,20", "userInterface": {"control": "LINE_EDIT"}},
+    {"type": "LIST[STRING]", "default": ["a"], "minLength": 1, "item": {"allowedValues": ["a", "b"]}},
+    {"type": "LIST[LIST[INT]]", "default": [[1], []], "item": {"maxLength": 2, "item": {"minValue": 1}}},
+    {"type": "LIST[PATH]", "default": ["a"], "objectType": "FILE", "dataFlow": "IN"},
     {"type": "FLOAT", "default": 5, "userInterface": {"control": "SPIN_BOX", "decimals": 0, "singleStepDelta": 0.5}},
     {"type": "STRING", "default": "", "userInterface": {"control": "HIDDEN", "label": "L", "groupLabel": "G"}},
     {
@@ -279,12 +321,30 @@ CONTROLS = [
     ({"type": "PATH", "objectType": "FILE", "dataFlow": "INOUT"}, "CHOOSE_INPUT_FILE"),
     ({"type": "PATH", "objectType": "FILE", "dataFlow": "OUT"}, "CHOOSE_OUTPUT_FILE"),
     ({"type": "PATH", "allowedValues": ["a"]}, "DROPDOWN_LIST"),
+    ({"type": "BOOL"}, "CHECK_BOX"),
+    ({"type": "RANGE_EXPR"}, "LINE_EDIT"),
+    ({"type": "LIST[STRING]"}, "LINE_EDIT_LIST"),
+    ({"type": "LIST[PATH]"}, "CHOOSE_DIRECTORY_LIST"),
+    ({"type": "LIST[PATH]", "objectType": "FILE"}, "CHOOSE_INPUT_FILE_LIST"),
+    ({"type": "LIST[PATH]", "objectType": "FILE", "dataFlow": "OUT"}, "CHOOSE_OUTPUT_FILE_LIST"),
+    ({"type": "LIST[INT]"}, "SPIN_BOX_LIST"),
+    ({"type": "LIST[FLOAT]"}, "SPIN_BOX_LIST"),
+    ({"type": "LIST[BOOL]"}, "CHECK_BOX_LIST"),
+    ({"type": "LIST[LIST[INT]]"}, "MULTILINE_EDIT"),
 ]
 ALLOWED = {
     "STRING": {"LINE_EDIT", "MULTILINE_EDIT", "DROPDOWN_LIST", "CHECK_BOX", "HIDDEN"},
     "PATH": {"CHOOSE_DIRECTORY", "CHOOSE_INPUT_FILE", "CHOOSE_OUTPUT_FILE", "DROPDOWN_LIST", "HIDDEN"},
     "INT": {"SPIN_BOX", "DROPDOWN_LIST", "HIDDEN"},
     "FLOAT": {"SPIN_BOX", "DROPDOWN_LIST", "HIDDEN"},
+    "BOOL": {"CHECK_BOX", "HIDDEN"},
+    "RANGE_EXPR": {"LINE_EDIT", "HIDDEN"},
+    "LIST[STRING]": {"LINE_EDIT_LIST", "HIDDEN"},
+    "LIST[PATH]": {"CHOOSE_DIRECTORY_LIST", "CHOOSE_INPUT_FILE_LIST", "CHOOSE_OUTPUT_FILE_LIST", "HIDDEN"},
+    "LIST[INT]": {"SPIN_BOX_LIST", "HIDDEN"},
+    "LIST[FLOAT]": {"SPIN_BOX_LIST", "HIDDEN"},
+    "LIST[BOOL]": {"CHECK_BOX_LIST", "HIDDEN"},
+    "LIST[LIST[INT]]": {"HIDDEN"},
 }
 EVERY = sorted(set().union(*ALLOWED.values()))
 
@@ -297,7 +357,7 @@ def test_the_control_of_a_definition(definition: dict[str, Any], control: str) -
 @pytest.mark.parametrize("kind", ALLOWED)
 @pytest.mark.parametrize("control", EVERY)
 def test_controls_by_name(kind: str, control: str) -> None:
-    values = {"allowedValues": ["a", "b"]} if control in ("DROPDOWN_LIST", "CHECK_BOX") else {}
+    values = {"allowedValues": ["a", "b"]} if control in ("DROPDOWN_LIST", "CHECK_BOX") and kind != "BOOL" else {}
     definition = {"name": "A", "type": kind, "userInterface": {"control": control}, **values}
     if control in ALLOWED[kind]:
         assert _native.get_parameter_control(definition) == control
