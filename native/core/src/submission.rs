@@ -224,9 +224,10 @@ impl Surroundings {
                 None => service.queue_parameter_definitions(farm_id, queue_id).await,
             }
         };
+        // All of them are waited for: of a queue that is not there, the question for the queue itself says so best.
         let (queue, storage_profile, queue_parameters) =
-            tokio::try_join!(service.get_queue(farm_id, queue_id), storage_profile, queue_parameters)?;
-        Ok(Self { queue, storage_profile, queue_parameters })
+            tokio::join!(service.get_queue(farm_id, queue_id), storage_profile, queue_parameters);
+        Ok(Self { queue: queue?, storage_profile: storage_profile?, queue_parameters: queue_parameters? })
     }
 
     fn queue_name<'a>(&'a self, submission: &'a Submission) -> &'a str {
