@@ -332,7 +332,7 @@ def test_queue_parameters(service: DeadlineService) -> None:
         (
             "parameterDefinitions: [{name: A, type: TEXT, default: a}]",
             'The parameter "A" in the queue environment "env-2" has type "TEXT"; it must be one of STRING, PATH, INT, '
-            "FLOAT.",
+            "FLOAT, BOOL, RANGE_EXPR, LIST[STRING], LIST[PATH], LIST[INT], LIST[FLOAT], LIST[BOOL], LIST[LIST[INT]].",
         ),
         (
             "parameterDefinitions: [{name: Threads, type: INT, default: 4, minValue: 1}]",
