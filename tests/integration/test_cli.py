@@ -385,7 +385,7 @@ def test_a_beginning_that_several_jobs_have(shotput: Command, light: Path) -> No
         (
             ["submit", "x", "--priority", "300"],
             2,
-            "Invalid value for '--priority': Input should be less than or equal to 100. See `shotput submit --help`.",
+            "Invalid value for '--priority': 300 is not in the range 0<=x<=100. See `shotput submit --help`.",
         ),
         (
             ["submit", "x", "--name", ""],

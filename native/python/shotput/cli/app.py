@@ -106,8 +106,7 @@ def _refused(error: Any, arguments: list[str]) -> int:
         error.show()
         return ExitCode.USAGE
     path = error.ctx.command_path if error.ctx else "shotput"
-    # Where the values are checked by pydantic, its sentences begin with its own class and end without a period.
-    sentence = error.format_message().replace("Value error, ", "").rstrip()
+    sentence = error.format_message().rstrip()
     if not sentence.endswith((".", "?", "!")):
         sentence += "."
     output.log.info("refused: %s", sentence)
