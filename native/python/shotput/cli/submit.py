@@ -26,7 +26,7 @@ KnownPathsOption = Annotated[
         "--known-asset-path",
         "-k",
         metavar="FOLDER",
-        help="A folder whose files may be uploaded without a question. May be repeated.",
+        help="A folder whose files may be uploaded without asking. May be repeated.",
     ),
 ]
 
@@ -56,7 +56,8 @@ def submit(
     ] = False,
     known: KnownPathsOption = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing; files outside of known folders end the submission.")
+        bool,
+        typer.Option("--yes", "-y", help="Ask nothing. Files outside of known folders then cancel the submission."),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")
@@ -64,9 +65,10 @@ def submit(
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Submit a scene or a bundle: files are hashed and sent once, then the job is made.
+    """Submit a scene or a bundle: upload the files that the farm does not have, then create the job.
 
-    Ctrl-Z holds a submission, and `fg` lets it go on. Submit again after it was ended: only what is missing is sent.
+    Ctrl-Z pauses a submission, and `fg` resumes it. If one was canceled or killed, submit again: only the files that
+    are missing are uploaded.
     """
     bundle = source
     # Unlike Path.exists, this takes a name that is too long for one that is not there.
