@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from shotput import _native, kept_files, submission
 from shotput import bundle as bundles
-from shotput import kept_files, submission
 from shotput.cli import job, targets
 from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import Bars, JsonOption, bars, emit, err, log, out
+from shotput.errors import ConfigError
 from shotput.submission import Connection, SubmittedJob
 
 EXAMPLE = "Example: shotput submit shot010.blend --wait"
@@ -98,6 +99,8 @@ def submit(
     }
     with bars(as_json) as shown:
         submitted, sent = submit_bundle(bundle, connection, shown, **given)
+    if target is targets.TargetName.CLOUD:
+        _remember(submitted.job_id)
     result: dict[str, Any] = {"jobId": submitted.job_id, "source": str(source), "target": connection.name, "sent": sent}
     if not wait:
         emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{submitted.job_id}[/]"))
@@ -108,6 +111,15 @@ def submit(
         result["outputs"] = job.bring_home(submitted, as_json=as_json)
     emit(as_json, result, lambda: job.show_end(final, result.get("outputs")))
     return job.code_of(final)
+
+
+def _remember(job_id: str) -> None:
+    """Store the job as the last one of its queue, where the official command looks for it."""
+    try:
+        _native.set_setting("defaults.job_id", job_id)
+    except ConfigError as error:
+        # The job is there all the same.
+        log.warning("defaults.job_id was not stored: %s", error)
 
 
 def submit_bundle(
