@@ -45,7 +45,7 @@ def down(
 
 @app.command(epilog="Example: shotput farm status --json")
 def status(as_json: JsonOption = False) -> None:
-    """Say whether the farm runs, and where."""
+    """Show whether the farm runs, and where."""
     state = local_farm.state()
     if state is None:
         folder = escape(str(local_farm.data_dir()))

@@ -102,6 +102,8 @@ def test_the_same_farm_as_a_target_in_the_cloud(shotput: Command, tmp_path: Path
     )
     answer = shotput.document("submit", folder, "--target", "cloud", "--yes", "-k", tmp_path, "--wait")
     assert answer["taskRunStatus"] == "SUCCEEDED"
+    # The official command goes on from there.
+    assert shotput.document("config", "get", "defaults.job_id")["value"] == answer["jobId"]
 
 
 def test_what_fails_ends_with_one(shotput: Command, tmp_path: Path) -> None:

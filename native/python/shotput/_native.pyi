@@ -107,9 +107,10 @@ def call_async(
 # --- configuration and credentials ------------------------------------------------------------------------------------
 
 def get_setting(name: str, config_path: str | PathLike[str] | None = None) -> str:
-    """Value of the setting ``section.key``: what is stored, else its default.
+    """Value of the setting ``section.key``, e.g. ``defaults.farm_id``: what is stored, else its default.
 
-    A setting lies in a section that depends on the current profile, farm and queue. Reading never writes.
+    Some settings are stored for each AWS profile or each farm (``depends_on`` of :func:`list_settings`): their value is
+    that of the current one. Reading never writes.
 
     Raises ``ConfigError`` for an unknown name or a file that cannot be read.
     """
@@ -494,7 +495,7 @@ def reach_service(
     target: Mapping[str, Any] | None = None,
     timeout: float = 10.0,
 ) -> dict[str, Any]:
-    """Ask the address of a service for anything, without credentials and once: ``{"url", "status" (HTTP), "seconds",
+    """Send one request without credentials to the address of a service: ``{"url", "status" (HTTP), "seconds",
     "clock_ahead", "proxy"}``.
 
     ``clock_ahead`` are the seconds by which its clock is ahead of this machine's, to about one, or ``None``; ``proxy``
@@ -505,7 +506,7 @@ def reach_service(
 def get_caller_identity(
     config_path: str | PathLike[str] | None = None, *, target: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Whose the credentials are: ``{"account", "arn"}`` of STS' ``GetCallerIdentity``.
+    """Who the credentials belong to: ``{"account", "arn"}`` of ``GetCallerIdentity`` of AWS STS.
 
     Raises ``ConfigError``, ``ServiceError``.
     """
@@ -520,30 +521,31 @@ def probe_bucket(
     target: Mapping[str, Any] | None = None,
     read_only: bool = False,
 ) -> dict[str, Any]:
-    """What the role of a queue, with ``read_only`` the one that only reads, may do with a bucket. Nothing is
-    written, and nothing that is there is read.
+    """What the role of a queue may do with a bucket (with ``read_only``: its role that only reads). Nothing is
+    written, and no object is read.
 
     ``{"bucket", "owner", "list", "read", "write": attempt, "region": str | None, "is_empty": bool, "account": str |
     None}``: an attempt is ``{"allowed": bool | None, "status" (HTTP), "code", "message"}``, or ``None`` where it made
     no sense. ``bucket`` is whether it is there, ``owner`` whether it belongs to ``account``, ``list`` and ``is_empty``
     are about objects below ``root_prefix``. ``write`` is a part for an upload that does not exist: S3 looks at the
-    rights first, and then has nothing to write to. It does not show whether a key of one's own (KMS) lets it encrypt.
+    rights first, and then has nothing to write to. It does not show whether the role may use the account's own key
+    (KMS) where one encrypts the bucket.
 
     Raises ``ConfigError``, ``ServiceError`` when the role cannot be assumed (``AssumeQueueRoleForUser`` or
     ``AssumeQueueRoleForRead``) or its account is not known (``GetCallerIdentity``).
     """
 
 def preview_submission(params: dict[str, Any], storage_profile: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Go through a submission up to its first byte, with the same checks; nothing is asked over the network.
+    """Do all of a submission that comes before its first request, with the same checks; nothing goes over the network.
 
     ``params`` as for :func:`create_job_from_job_bundle`; without ``queue_parameter_definitions``, values that only the
     queue could define are left alone. ``storage_profile`` is the answer of :func:`get_storage_profile_for_queue`.
 
     Returns ``{"template", "template_characters", "parameters" (of queue and bundle, with values), "roots": [{"root",
-    "location_name", "files", "bytes", "outputs"}], "unknown_files": int, "unknown_folders" (of files that somebody is
-    asked about), "warnings": [str] (files that would not be sent), "changes": [str] (larger chunks), "problems":
-    [{"about": "bundle" | "parameters" | "limits" | "files", "message"}]}``: a problem is what the submission would end
-    with.
+    "location_name", "files", "bytes", "outputs"}], "unknown_files": int, "unknown_folders" (files outside of known
+    folders, about which a submission asks, and where they lie), "warnings": [str] (files that would not be uploaded),
+    "changes": [str] (larger chunks), "problems": [{"about": "bundle" | "parameters" | "limits" | "files",
+    "message"}]}``: each problem is an error with which the submission would fail.
 
     Raises ``ConfigError``, ``DeadlineOperationError`` without farm, queue or ``job_bundle_dir``,
     ``DeadlineOperationCanceled``.
@@ -571,7 +573,7 @@ def create_job_from_job_bundle(
     """Submit a job bundle and wait until the farm has created the job: ``{"job_id": str}``, ``None`` in it when a
     debug snapshot was written instead.
 
-    ``params`` (unknown members are left alone, ``None`` is absent):
+    ``params`` (unknown members are ignored, and ``None`` is the same as absent):
 
     - ``job_bundle_dir``: the bundle's folder; required
     - ``target``: a resolved target as a dict, or ``config_path``: where farm, queue and AWS profile come from
@@ -592,10 +594,12 @@ def create_job_from_job_bundle(
     - ``create_timeout``: seconds to wait for the job's creation, 300
 
     Progress callbacks get ``{"status", "progress" (0 to 100), "transferRate" (bytes/s), "progressMessage",
-    "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}`` and go on while they return a
-    true value; a job without files has one report of each, with 100, and goes on whatever they return. ``on_confirm`` gets a question and its default. ``on_continue`` is asked before each look at the
-    created job. What a callback raises comes out unchanged. Callbacks run on threads of the module. The configuration
-    is not written. ``pause`` holds the call while it is switched on, at the next report of progress at the latest.
+    "processedFiles", "processedBytes", "skippedFiles", "totalFiles", "totalBytes"}``; a false answer cancels. A job
+    without files has one report for hashing and one for the upload, each with 100, whose answers do not count.
+    ``on_confirm`` gets a question and its default answer, and returns the answer. ``on_continue`` is called before each
+    look at whether the job is created; a false answer ends the wait. What a callback raises comes out unchanged.
+    Callbacks run on threads of the module. The configuration is not written. ``pause`` is a switch that holds the call
+    while it is on, from the next report of progress at the latest.
 
     Hooks (``hooks.yaml`` of the bundle, and of ``$DEADLINE_HOOKS_DIR``) run where ``settings.allow_bundle_hooks`` and
     ``settings.allow_environment_hooks`` are on, after ``on_confirm`` was asked. They get the job as JSON and may
@@ -633,13 +637,12 @@ class PauseSwitch:
 class TelemetryClient:
     """Sends telemetry events in the background, to the endpoint that the user configured for the service.
 
-    Calls that are given a configuration, and no ``target``, tell how long each operation of the service took in the
-    same way and to the same place.
+    Where it is on, calls without a ``target`` also record how long each operation of the service took.
 
-    Off unless ``AWS_ENDPOINT_URL_DEADLINE`` or its kin is set in the environment or the AWS profile. Whoever opts out,
-    by ``$DEADLINE_CLOUD_TELEMETRY_OPT_OUT`` or the setting ``telemetry.opt_out``, has opted out, whatever the other
-    one says. Sending never raises: at most 25 events wait, the next ones are dropped, and an endpoint that wants none
-    gets no more.
+    Off unless an endpoint is set: ``AWS_ENDPOINT_URL_DEADLINE`` or ``AWS_ENDPOINT_URL`` in the environment, or
+    ``endpoint_url`` in the AWS profile. Whoever opts out, by ``$DEADLINE_CLOUD_TELEMETRY_OPT_OUT`` or the setting
+    ``telemetry.opt_out``, has opted out, whatever the other one says. Sending never raises: at most 25 events wait, the
+    next ones are dropped, and an endpoint that refuses them gets no more.
     """
 
     def __new__(
@@ -688,7 +691,7 @@ class TelemetryClient:
         """
 
     def update_common_details(self, details: dict[str, Any]) -> None:
-        """Add details to all later events; an event's own come before them. Raises as :meth:`record_event`."""
+        """Add details to all later events; an event's own details win over them. Raises as :meth:`record_event`."""
 
     def close(self) -> None:
         """Send what waits, for two seconds at most, and end the thread. The drop of the object does the same."""
@@ -702,7 +705,7 @@ def apply_job_parameters(
     *,
     allow_uris: bool = False,
 ) -> dict[str, Any]:
-    """Put values into parameter definitions: ``{"parameters": [...], "assetReferences": {...}}``.
+    """Give values to parameter definitions: ``{"parameters": [...], "assetReferences": {...}}``.
 
     ``parameters`` are those of :func:`read_bundle` or :func:`get_queue_parameter_definitions`; each comes back with a
     ``value`` where it has one. Relative paths lie in ``current_dir`` (default: the process'). ``assetReferences`` is
@@ -719,7 +722,7 @@ def coerce_parameter(definition: Mapping[str, Any], value: Any) -> Any:
     """
 
 def get_parameter_control(definition: Mapping[str, Any]) -> str:
-    """Name the control of a parameter definition: the one it names, else the one that its type has.
+    """Name the control of a parameter definition, e.g. ``SPIN_BOX``: the one it names, else the default of its type.
 
     Raises ``BundleError`` for a definition that breaks the rules, and for a control that does not fit the type.
     """
@@ -817,7 +820,7 @@ def upload_manifest(
 ) -> dict[str, str]:
     """Store a manifest, and none of its objects, at ``path`` below ``Manifests/``: ``{"path", "hash"}``.
 
-    With ``asset_root`` and ``location_name``, they are told beside it, as they are beside the manifests of outputs.
+    ``asset_root`` and ``location_name`` become metadata of the object, as manifests of outputs have them.
     Where it goes and with which rights: as :func:`upload_snapshot`. Raises ``AttachmentsError``, ``ServiceError``.
     """
 
@@ -878,7 +881,7 @@ def download_manifests(
 def download_job_outputs(
     params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
 ) -> dict[str, Any]:
-    """Bring the outputs of a job, step or task home.
+    """Download the outputs of a job, step or task to the folders that the job names.
 
     ``params``: ``farm_id``, ``queue_id``, ``job_id``, and optionally ``step_id``, ``task_id``, ``root_map``
     ({original root: local folder}; other roots are used as they are), ``path_mapping_rules`` (between the storage
@@ -897,7 +900,7 @@ def download_job_outputs(
 def sync_inputs(
     params: Mapping[str, Any], on_progress: Callable[[dict[str, Any]], object] | None = None
 ) -> dict[str, Any]:
-    """For a worker: bring a job's inputs, and the outputs of steps, into a session's folder.
+    """For a worker: copy a job's inputs, and the outputs of steps, into a session's folder.
 
     ``params``: ``farm_id``, ``queue_id``, ``job_id``, ``bucket``, ``root_prefix``, ``target``, ``session_dir``,
     ``attachments`` (the job's, as on the wire), ``step_ids`` (steps whose outputs are needed), ``path_mapping_rules``

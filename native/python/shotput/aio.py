@@ -1,4 +1,6 @@
-"""Awaitable twins of all functions that wait for a network or a disk, for pipeline services that live in asyncio.
+"""Functions of ``shotput`` as coroutines: all that go over the network, and those that read bundles or move files.
+
+They are for pipeline services that live in asyncio.
 
 Names, arguments, results and exceptions are those of the functions in ``shotput``; what can be awaited runs on a thread
 of the native module, so a loop goes on meanwhile. Cancelling the task cancels the work: requests are dropped, uploads

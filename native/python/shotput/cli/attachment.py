@@ -17,19 +17,30 @@ from shotput.cli.job import Conflict
 from shotput.cli.output import JsonOption, bars, counted, emit, out, size
 
 app = typer.Typer(
-    help="Send and fetch the files that manifests name.",
-    epilog="Example: shotput attachment upload -m shot010.manifest -r ./shot010",
+    help="Upload and download the files that manifests list.",
+    epilog="Example: shotput attachment upload -m shot010-*.manifest -r ./shot010",
     no_args_is_help=True,
 )
 
 Manifests = Annotated[
     list[Path],
-    typer.Option("--manifests", "-m", help="A manifest; its name holds the hash of its root, as ours all do."),
+    typer.Option(
+        "--manifests",
+        "-m",
+        help="A manifest. Its file name holds the hash of its root, as `shotput manifest` writes it. May be repeated.",
+    ),
 ]
 Rules = Annotated[
-    Path | None, typer.Option("--path-mapping-rules", help="JSON with the rules from roots to folders of this machine.")
+    Path | None,
+    typer.Option(
+        "--path-mapping-rules",
+        help="JSON file: a list of {source_path_format, source_path, destination_path}, from roots to folders here.",
+    ),
 ]
-Uri = Annotated[str | None, typer.Option("--s3-root-uri", help="s3://BUCKET/PREFIX, in place of the queue's own.")]
+Uri = Annotated[
+    str | None,
+    typer.Option("--s3-root-uri", help="s3://BUCKET/PREFIX instead of the queue's, with your own credentials."),
+]
 
 
 @dataclass(frozen=True)
@@ -44,24 +55,26 @@ class Rule:
         return _native.hash_bytes(self.source_path.encode("utf-8")) in manifest.name
 
 
-@app.command(epilog="Example: shotput attachment upload -m shot010.manifest -r ./shot010")
+@app.command(epilog="Example: shotput attachment upload -m shot010-*.manifest -r ./shot010")
 def upload(
     manifest_files: Manifests,
     root_dirs: Annotated[
-        list[Path] | None, typer.Option("--root-dirs", "-r", help="The folder that a manifest was made of.")
+        list[Path] | None,
+        typer.Option("--root-dirs", "-r", help="The folder that a manifest was made from. May be repeated."),
     ] = None,
     path_mapping_rules: Rules = None,
     s3_root_uri: Uri = None,
     upload_manifest_path: Annotated[
-        str | None, typer.Option("--upload-manifest-path", help="Folder below `Manifests/` that gets the manifests.")
+        str | None,
+        typer.Option("--upload-manifest-path", help="Upload the manifests too, to this folder below `Manifests/`."),
     ] = None,
     force_s3_check: Annotated[
-        bool, typer.Option("--force-s3-check", help="Look for every file in the bucket, whatever the cache says.")
+        bool, typer.Option("--force-s3-check", help="Ask the bucket for every file, not the cache.")
     ] = False,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the files of manifests, and the manifests when asked to."""
+    """Upload the files that manifests list and that the bucket does not have yet."""
     if bool(root_dirs) == bool(path_mapping_rules):
         raise CommandFailure("Name either --root-dirs or --path-mapping-rules: where the files lie.", ExitCode.USAGE)
     rules = read_rules(path_mapping_rules) if path_mapping_rules else _rules_of(root_dirs or [])
@@ -97,7 +110,7 @@ def upload(
     emit(as_json, {"uploaded": results}, show)
 
 
-@app.command(epilog="Example: shotput attachment download -m shot010.manifest --path-mapping-rules rules.json")
+@app.command(epilog="Example: shotput attachment download -m shot010-*.manifest --path-mapping-rules rules.json")
 def download(
     manifest_files: Manifests,
     s3_root_uri: Uri = None,
@@ -105,13 +118,20 @@ def download(
     conflict: Annotated[
         Conflict | None,
         typer.Option(
-            "--conflict-resolution", "--conflict", case_sensitive=False, help="What to do with files that exist."
+            "--conflict-resolution",
+            "--conflict",
+            case_sensitive=False,
+            help="What to do with files that exist; by default `settings.conflict_resolution`, else create_copy.",
         ),
     ] = None,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch the files of manifests: to where a rule says, else to a folder named as the manifest, here."""
+    """Download the files that manifests list.
+
+    They go to the folder that a rule names for their root. Without a rule they go to a folder with the manifest's name,
+    below the current folder, which therefore cannot be the one that the manifest lies in.
+    """
     rules = read_rules(path_mapping_rules) if path_mapping_rules else []
     folders: dict[str, Path] = {}
     for path in manifest_files:

@@ -20,7 +20,7 @@ def check(
     path: Annotated[Path, typer.Argument(metavar="TEMPLATE|BUNDLE", help="A template file, or a job bundle's folder.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a template or a whole bundle as a submission does, without a farm; lists every error with its place."""
+    """Check a template or a bundle as a submission does, but without a farm. Lists every error with its place."""
     # Unlike Path.is_dir, this takes a name that is too long for one that is not there.
     if os.path.isdir(path):  # noqa: PTH112
         findings = bundle_check.findings(path)

@@ -11,17 +11,19 @@ from shotput import _native
 from shotput.cli.output import JsonOption, emit, out, table
 
 app = typer.Typer(
-    help="Look at the client configuration and change it; the official client reads and writes the same file.",
+    help="Show and change the configuration. It is the file that the official client `deadline` uses, too.",
     epilog="Example: shotput config show",
     no_args_is_help=True,
 )
 
-SettingArgument = Annotated[str, typer.Argument(metavar="SETTING", help="E.g. defaults.farm_id.", show_default=False)]
+SettingArgument = Annotated[
+    str, typer.Argument(metavar="SETTING", help="The name of a setting, e.g. defaults.farm_id.", show_default=False)
+]
 
 
 @app.command(epilog="Example: shotput config show --json")
 def show(as_json: JsonOption = False) -> None:
-    """Show every setting, and which of them are stored."""
+    """Show every setting, and which of them have their default. With --json, also what each is for."""
     found = _native.list_settings()
 
     def text() -> None:
@@ -43,7 +45,7 @@ def show(as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: shotput config get defaults.farm_id")
 def get(name: SettingArgument, as_json: JsonOption = False) -> None:
-    """Print the value of a setting: what is stored, else its default."""
+    """Print the stored value of a setting, or its default when none is stored."""
     value = _native.get_setting(name)
     emit(as_json, {"name": name, "value": value}, lambda: typer.echo(value))
 
@@ -51,9 +53,9 @@ def get(name: SettingArgument, as_json: JsonOption = False) -> None:
 @app.command("set", epilog="Example: shotput config set defaults.aws_profile_name studio")
 def set_(
     name: SettingArgument,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The new value; '' for none.", show_default=False)],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The new value; '' is no value.", show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Store a setting. A farm belongs to an AWS profile and a queue to a farm: set them in this order."""
+    """Store a setting. Farms are stored for each AWS profile, and queues for each farm: set profile, farm, queue."""
     _native.set_setting(name, value)
     emit(as_json, {"name": name, "value": value}, lambda: out.print(f"[green]✓[/] {name} = {escape(value)}"))

@@ -49,9 +49,9 @@ class Phases:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where scene, frames and contact sheet go.")] = Path(
-        "demo-out"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for scene, frames and contact sheet.")
+    ] = Path("demo-out"),
     executable: Annotated[Path | None, typer.Option("--executable", help="The Blender to use.")] = None,
     as_json: JsonOption = False,
 ) -> None:

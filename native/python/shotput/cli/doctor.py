@@ -51,21 +51,24 @@ _TITLES = {
 
 def doctor(
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="A job bundle's folder, to hold against the target.")
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="A job bundle's folder, to check for this target.")
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A job parameter, as with submit."),
+        typer.Option(
+            "--parameter", "-p", metavar="NAME=VALUE", help="A job parameter, as in `shotput submit`. May be repeated."
+        ),
     ] = None,
     known: KnownPathsOption = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for each question.")] = 10,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for each answer.")] = 10,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Check a target: network, identity, rights, queue, bucket and fleets, and a bundle against them.
+    """Check, before you submit, whether a target is ready: network, identity, rights, queue, bucket, fleets, a bundle.
 
-    Nothing is changed and nothing is sent; a local farm that is stopped is started, as a submission starts it. Exit
-    code: 0 when no check failed, 1 otherwise.
+    Nothing is changed and no file is uploaded. A local farm that is stopped is started, as a submission starts it.
+
+    Exit code: 0 when no check failed, 1 otherwise.
     """
     # Unlike Path.is_dir, this takes a name that is too long for one that is not there.
     if bundle is not None and not os.path.isdir(bundle):  # noqa: PTH112

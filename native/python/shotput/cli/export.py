@@ -15,10 +15,13 @@ EXAMPLE = "Example: shotput export shot010.blend -o shot010-bundle"
 
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="An export setting, e.g. frames=1-10. May be repeated."),
+    typer.Option(
+        "--set", "-s", metavar="NAME=VALUE", help="An export setting for a scene, e.g. frames=1-10. May be repeated."
+    ),
 ]
 ExecutableOption = Annotated[
-    Path | None, typer.Option("--executable", help="The host's program; by default the one of its profile on PATH.")
+    Path | None,
+    typer.Option("--executable", help="The program that opens the scene, e.g. blender; by default from PATH."),
 ]
 
 

@@ -18,13 +18,18 @@ from shotput.errors import ServiceError
 from shotput.submission import ENDED, Connection, SubmittedJob, progress_of
 
 app = typer.Typer(
-    help="List, watch, cancel jobs, and bring their outputs home.",
+    help="List, watch and cancel jobs, and download their outputs.",
     epilog="Example: shotput job list",
     no_args_is_help=True,
 )
 
 JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="A job's id, the unique beginning of one, or `last`.", show_default=True)
+    str,
+    typer.Argument(
+        metavar="JOB",
+        help="A job's id, the beginning of an id among the newest 100 jobs, or `last`: the newest.",
+        show_default=True,
+    ),
 ]
 
 
@@ -76,11 +81,11 @@ def code_of(job: dict[str, Any]) -> ExitCode:
 
 @app.command("list", epilog="Example: shotput job list --json")
 def list_jobs(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many jobs to list at most.")] = 20,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest jobs."""
+    """List the newest jobs, the newest first."""
     connection = targets.connect(target)
     jobs = newest(connection, limit)
 
@@ -190,13 +195,15 @@ def session_events(connection: Connection, session_id: str) -> list[dict[str, An
 @app.command(epilog="Example: shotput job wait last --timeout 600")
 def wait(
     name: JobArgument = "last",
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most; without a limit by default.")
+    ] = None,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
     """Wait until a job ends.
 
-    Exit code: 0 succeeded, 10 failed, 11 canceled, 12 suspended, 13 not compatible, 14 out of time.
+    Exit code: 0 succeeded, 10 failed, 11 canceled, 12 suspended, 13 no worker can run it, 14 --timeout is over.
     """
     found, _ = find(target, name)
     final = wait_for(found, timeout=timeout, as_json=as_json)

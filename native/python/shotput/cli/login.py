@@ -25,7 +25,7 @@ STATUS_EXAMPLE = "Example: shotput status --json"
 
 ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="An AWS profile in place of the configured one, for this once."),
+    typer.Option("--profile", metavar="NAME", help="Use this AWS profile, this once, instead of the configured one."),
 ]
 
 _SOURCES = {
@@ -68,9 +68,10 @@ def _configured(profile: str | None) -> Iterator[str | None]:
 def login(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Log in, and wait until AWS Deadline Cloud answers. Ctrl-C ends the wait.
 
-    For AWS profiles that the Deadline Cloud monitor made, and for sign-ins to the AWS console: the monitor opens the
-    browser for them, or the AWS command where there is no monitor. Other profiles need no login here, or have one of
-    their own: aws sso login --profile NAME.
+    This is for AWS profiles of the Deadline Cloud monitor, a program of AWS's, and for sign-ins to the AWS console. The
+    monitor opens the browser; where there is no monitor, the command `aws` opens it for a console sign-in.
+
+    Other profiles need no login, or have their own: aws sso login --profile NAME.
     """
     with _configured(profile) as path:
         if as_json:
@@ -83,17 +84,17 @@ def login(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
 
 
 def logout(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Log out through the Deadline Cloud monitor, or end a sign-in to the AWS console for all AWS tools."""
+    """Log out through the Deadline Cloud monitor. A sign-in to the AWS console ends for all AWS tools."""
     with _configured(profile) as path:
         said = _native.logout(path).strip()
     emit(as_json, {"message": said}, lambda: out.print(f"[green]✓[/] Logged out. {escape(said)}".rstrip()))
 
 
 def status(profile: ProfileOption = None, as_json: JsonOption = False) -> int:
-    """Say whether AWS Deadline Cloud answers, and what to do when it does not.
+    """Show whether AWS Deadline Cloud answers you, and what to do when it does not.
 
-    Exit code: 0 when it answers, 5 when a login is needed, 6 when the configuration or the network is at fault.
-    `shotput doctor --target cloud` looks closer.
+    Exit code: 0 when it answers, 5 when a login is needed, 6 when the configuration or the network is at fault. For
+    more: shotput doctor --target cloud.
     """
     with _configured(profile) as path:
         found = _status(path)

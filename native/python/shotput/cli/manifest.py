@@ -16,19 +16,26 @@ from shotput.cli.job import find
 from shotput.cli.output import JsonOption, bars, counted, emit, out
 
 app = typer.Typer(
-    help="Make, compare, send and fetch manifests: lists of files with their hashes.",
+    help="Make, compare, upload and download manifests: lists of files with their hashes.",
     epilog="Example: shotput manifest snapshot --root ./shot010",
     no_args_is_help=True,
 )
 
-Root = Annotated[Path, typer.Option("--root", help="The folder whose files are meant.")]
-Include = Annotated[list[str] | None, typer.Option("--include", "-i", help="Pattern of files; `**` for any depth.")]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", "-e", help="Pattern of files that are left out.")]
+Root = Annotated[Path, typer.Option("--root", help="The folder that the manifest is about.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", "-i", help="Only files that match this pattern; `**` is any depth. May be repeated."),
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", "-e", help="Leave out files that match this pattern. May be repeated.")
+]
 Patterns = Annotated[
     str | None,
-    typer.Option("--include-exclude-config", "-ie", help='JSON, or a file of it: {"include": [], "exclude": []}.'),
+    typer.Option(
+        "--include-exclude-config", "-ie", help='Both as JSON, or a JSON file: {"include": [], "exclude": []}.'
+    ),
 ]
-Rehash = Annotated[bool, typer.Option("--force-rehash", help="Read every file, and compare contents.")]
+Rehash = Annotated[bool, typer.Option("--force-rehash", help="Read every file again, whatever its time and size.")]
 
 
 class AssetType(enum.StrEnum):
@@ -43,17 +50,17 @@ class AssetType(enum.StrEnum):
 def snapshot(
     root: Root,
     destination: Annotated[
-        Path | None, typer.Option("--destination", "-d", help="Where the manifest goes; into the root otherwise.")
+        Path | None, typer.Option("--destination", "-d", help="The folder to write it to; by default the root.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="The beginning of its name; the root's path otherwise.")
+        str | None, typer.Option("--name", "-n", help="How its file name begins; by default with the root's path.")
     ] = None,
     include: Include = None,
     exclude: Exclude = None,
     patterns: Patterns = None,
     force_rehash: Rehash = False,
     diff: Annotated[
-        Path | None, typer.Option("--diff", help="A manifest: only what is new or changed since it is taken.")
+        Path | None, typer.Option("--diff", help="An earlier manifest: list only what is new or changed since.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -114,15 +121,16 @@ def diff(
 def upload(
     manifest_file: Annotated[Path, typer.Argument(help="The manifest.")],
     s3_cas_uri: Annotated[
-        str | None, typer.Option("--s3-cas-uri", help="s3://BUCKET/PREFIX, in place of the queue's own.")
+        str | None,
+        typer.Option("--s3-cas-uri", help="s3://BUCKET/PREFIX instead of the queue's, with your own credentials."),
     ] = None,
     s3_manifest_prefix: Annotated[
-        str, typer.Option("--s3-manifest-prefix", help="Folder below `Manifests/` that it goes to.")
+        str, typer.Option("--s3-manifest-prefix", help="The folder below `Manifests/` to store it in.")
     ] = "",
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a manifest, and none of its files, to the object store."""
+    """Upload a manifest, without the files that it lists."""
     connection = targets.connect(target)
     path = "/".join(filter(None, (s3_manifest_prefix.strip("/"), manifest_file.name)))
     place = places.of(connection, s3_cas_uri)
@@ -132,16 +140,23 @@ def upload(
 
 @app.command(epilog="Example: shotput manifest download ./manifests --job-id last --asset-type output")
 def download(
-    download_dir: Annotated[Path, typer.Argument(help="Where the manifests go.")],
-    job_id: Annotated[str, typer.Option("--job-id", help="A job's id, its unique beginning, or `last`.")] = "last",
-    step_id: Annotated[str | None, typer.Option("--step-id", help="A step, with the steps that it waits for.")] = None,
+    download_dir: Annotated[Path, typer.Argument(help="The folder to write them to.")],
+    job_id: Annotated[str, typer.Option("--job-id", help="As in `shotput job show`.")] = "last",
+    step_id: Annotated[
+        str | None,
+        typer.Option(
+            "--step-id",
+            help="Only the outputs of this step; its inputs are then also the outputs of steps that it waits for.",
+        ),
+    ] = None,
     asset_type: Annotated[
-        AssetType, typer.Option("--asset-type", case_sensitive=False, help="Those of inputs, of outputs, or all.")
+        AssetType,
+        typer.Option("--asset-type", case_sensitive=False, help="The manifests of inputs, of outputs, or both."),
     ] = AssetType.ALL,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a job's manifests, merged by root."""
+    """Download a job's manifests, merged into one for each root folder."""
     folder = _folder(download_dir, "download")
     found, job = find(target, job_id)
     merged = manifests.of_job(

@@ -26,18 +26,26 @@ def outputs(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="JOB", help="A job's id, the unique beginning of one, or `last`, which is meant by none."
+            metavar="JOB",
+            help="A job's id, the beginning of an id among the newest 100 jobs, or `last` (the default): the newest.",
         ),
     ] = None,
     step_id: Annotated[str | None, typer.Option("--step-id", help="Only the outputs of this step.")] = None,
-    task_id: Annotated[str | None, typer.Option("--task-id", help="Only those of this task of the step.")] = None,
+    task_id: Annotated[
+        str | None, typer.Option("--task-id", help="Only the outputs of this task; needs --step-id.")
+    ] = None,
     sync: Annotated[
-        bool, typer.Option("--sync", help="What all jobs of the queue made since the last time, and no JOB.")
+        bool,
+        typer.Option(
+            "--sync", help="Instead of one JOB: all jobs of the queue, and what they made since the last run."
+        ),
     ] = False,
     roots: Annotated[
         list[str] | None,
         typer.Option(
-            "--map-root", metavar="ROOT=FOLDER", help="Where the files of a root go, e.g. that of another machine."
+            "--map-root",
+            metavar="ROOT=FOLDER",
+            help="Write the files of ROOT, a folder that the job names, below FOLDER instead. May be repeated.",
         ),
     ] = None,
     conflict: Annotated[
@@ -47,28 +55,31 @@ def outputs(
         ),
     ] = Conflict.OVERWRITE,
     storage_profile_id: Annotated[
-        str | None, typer.Option("--storage-profile-id", help="This machine's; the configured one otherwise.")
+        str | None,
+        typer.Option(
+            "--storage-profile-id", help="The storage profile of this machine; by default the configured one."
+        ),
     ] = None,
     ignore_storage_profiles: Annotated[
-        bool, typer.Option("--ignore-storage-profiles", help="Take all paths as the jobs have them.")
+        bool, typer.Option("--ignore-storage-profiles", help="Map no paths between storage profiles.")
     ] = False,
     checkpoint_dir: Annotated[
-        Path, typer.Option("--checkpoint-dir", help="With --sync: where is noted what came home.")
+        Path, typer.Option("--checkpoint-dir", help="With --sync: the folder that records what came home.")
     ] = DEFAULT_FOLDER,
     lookback: Annotated[
         float,
-        typer.Option("--bootstrap-lookback-minutes", min=0, help="With --sync: how far back the first time looks."),
+        typer.Option("--bootstrap-lookback-minutes", min=0, help="With --sync: how far back the first run looks."),
     ] = 0,
     force_bootstrap: Annotated[
-        bool, typer.Option("--force-bootstrap", help="With --sync: begin as the first time.")
+        bool, typer.Option("--force-bootstrap", help="With --sync: forget the checkpoint, and begin as the first run.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --sync: show what would come, and write nothing.")
+        bool, typer.Option("--dry-run", help="With --sync: show what would be downloaded, and write nothing.")
     ] = False,
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Bring a job's outputs home, to the folders that the job names; or, with --sync, those of all jobs."""
+    """Download the outputs of a job to the folders that the job names, or, with --sync, what all jobs made."""
     if ignore_storage_profiles and storage_profile_id:
         raise CommandFailure("Give --storage-profile-id or --ignore-storage-profiles, and not both.", ExitCode.USAGE)
     if sync:

@@ -34,11 +34,11 @@ _HOST_LOGS = 5
 
 def report(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The zip file; a dated name by default.")
+        Path | None, typer.Option("--output", "-o", help="The zip file to write; by default with the date in its name.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Pack logs, settings and versions for a bug report. Keys, tokens, user and machine names are taken out."""
+    """Pack logs, settings and versions for a bug report, without keys, tokens, user names and machine names."""
     path = output or Path(f"shotput-report-{datetime.now():%Y%m%d-%H%M%S}.zip")
     names = []
     secrets = _secrets_of_the_farm() | secrets_of_environment()

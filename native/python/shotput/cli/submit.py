@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from shotput import _native, kept_files, submission
 from shotput import bundle as bundles
-from shotput import kept_files, submission
 from shotput.cli import job, targets
 from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
 from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.output import Bars, JsonOption, bars, emit, err, log, out
+from shotput.errors import ConfigError
 from shotput.submission import Connection, SubmittedJob
 
 EXAMPLE = "Example: shotput submit shot010.blend --wait"
@@ -26,7 +27,7 @@ KnownPathsOption = Annotated[
         "--known-asset-path",
         "-k",
         metavar="FOLDER",
-        help="A folder whose files may be uploaded without a question. May be repeated.",
+        help="A folder whose files may be uploaded without asking. May be repeated.",
     ),
 ]
 
@@ -56,7 +57,8 @@ def submit(
     ] = False,
     known: KnownPathsOption = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing; files outside of known folders end the submission.")
+        bool,
+        typer.Option("--yes", "-y", help="Ask nothing. Files outside of known folders then cancel the submission."),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until the job ends, and bring its outputs home.")
@@ -64,9 +66,10 @@ def submit(
     target: targets.TargetOption = targets.TargetName.LOCAL,
     as_json: JsonOption = False,
 ) -> int:
-    """Submit a scene or a bundle: files are hashed and sent once, then the job is made.
+    """Submit a scene or a bundle: upload the files that the farm does not have, then create the job.
 
-    Ctrl-Z holds a submission, and `fg` lets it go on. Submit again after it was ended: only what is missing is sent.
+    Ctrl-Z pauses a submission, and `fg` resumes it. If one was canceled or killed, submit again: only the files that
+    are missing are uploaded.
     """
     bundle = source
     # Unlike Path.exists, this takes a name that is too long for one that is not there.
@@ -96,6 +99,8 @@ def submit(
     }
     with bars(as_json) as shown:
         submitted, sent = submit_bundle(bundle, connection, shown, **given)
+    if target is targets.TargetName.CLOUD:
+        _remember(submitted.job_id)
     result: dict[str, Any] = {"jobId": submitted.job_id, "source": str(source), "target": connection.name, "sent": sent}
     if not wait:
         emit(as_json, result, lambda: out.print(f"[green]✓[/] {escape(str(source))} is [bold]{submitted.job_id}[/]"))
@@ -106,6 +111,15 @@ def submit(
         result["outputs"] = job.bring_home(submitted, as_json=as_json)
     emit(as_json, result, lambda: job.show_end(final, result.get("outputs")))
     return job.code_of(final)
+
+
+def _remember(job_id: str) -> None:
+    """Store the job as the last one of its queue, where the official command looks for it."""
+    try:
+        _native.set_setting("defaults.job_id", job_id)
+    except ConfigError as error:
+        # The job is there all the same.
+        log.warning("defaults.job_id was not stored: %s", error)
 
 
 def submit_bundle(
