@@ -407,6 +407,11 @@ def test_a_beginning_that_several_jobs_have(shotput: Command, light: Path) -> No
         ),
         (["submit", "n" * 300], 3, f"{'n' * 300} does not exist; name a scene file or a job bundle's folder."),
         (["check", "n" * 300], 3, f"Cannot read {'n' * 300}: File name too long."),
+        (
+            ["submit", ".", "--set", "samples=4"],
+            2,
+            "--set and --executable are for scenes, and . is a job bundle; give it parameters with -p NAME=VALUE.",
+        ),
         (["submit", "nowhere"], 3, "nowhere does not exist; name a scene file or a job bundle's folder."),
         (
             ["export", "scene.foo", "-o", "b"],

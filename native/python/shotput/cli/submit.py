@@ -83,6 +83,12 @@ def submit(
             chosen.setdefault("missing_files", "IGNORE")
         exported = export_scene(source, bundle, chosen, executable, quiet=as_json)
         refuse_missing(exported, ignore_missing)
+    elif settings or executable:
+        raise CommandFailure(
+            f"--set and --executable are for scenes, and {source} is a job bundle; give it parameters with "
+            "-p NAME=VALUE.",
+            ExitCode.USAGE,
+        )
     connection = targets.connect(target)
     given: dict[str, Any] = {
         "name": name,
