@@ -161,6 +161,20 @@ impl Place {
         Ok((S3Access::of_queue(&service, farm_id, queue_id, name, read_only).await?, bucket, prefix))
     }
 
+    /// As [`Place::locate`], of a target that is still to be resolved, and only to read.
+    pub(crate) fn open(
+        &self,
+        target: target::Place,
+        token: &CancellationToken,
+    ) -> Result<(S3Access, String, String), CoreError> {
+        block_on(token, async { self.locate(&target.resolve().await?, true).await })
+    }
+
+    /// The job, or one step or task of it.
+    pub(crate) fn scope(self, step_id: Option<String>, task_id: Option<String>) -> Scope {
+        Scope { farm_id: self.farm_id, queue_id: self.queue_id, job_id: self.job_id, step_id, task_id }
+    }
+
     /// Where an upload goes, with the caller's keys in place of the target's.
     pub(crate) async fn destination(
         self,
@@ -255,19 +269,12 @@ fn download_job_outputs(
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
     let downloaded = run_with(py, &raised, move |token| {
-        let (access, bucket, root_prefix) =
-            block_on(&token, async { given.place.locate(&target.resolve().await?, true).await })?;
+        let (access, bucket, root_prefix) = given.place.open(target, &token)?;
         let request = OutputRequest {
             access,
             bucket,
             root_prefix,
-            scope: Scope {
-                farm_id: given.place.farm_id,
-                queue_id: given.place.queue_id,
-                job_id: given.place.job_id,
-                step_id: given.step_id,
-                task_id: given.task_id,
-            },
+            scope: given.place.scope(given.step_id, given.task_id),
             root_map: given.root_map,
             rules: given.path_mapping_rules,
             conflict: given.conflict_resolution.as_deref().map_or(Ok(Conflict::default()), Conflict::parse)?,
@@ -319,8 +326,7 @@ struct SessionParams {
 
 impl SessionParams {
     fn session(&self, target: target::Place, token: &CancellationToken) -> Result<Session, CoreError> {
-        let (access, bucket, root_prefix) =
-            block_on(token, async { self.place.locate(&target.resolve().await?, true).await })?;
+        let (access, bucket, root_prefix) = self.place.open(target, token)?;
         Ok(Session {
             access,
             bucket,

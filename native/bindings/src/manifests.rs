@@ -12,7 +12,7 @@ use shotput_core::attachments::copies;
 use shotput_core::attachments::download::Conflict;
 use shotput_core::attachments::manifest::Manifest;
 use shotput_core::attachments::mapping::PathMappingRule;
-use shotput_core::attachments::outputs::{self, Scope, Selection};
+use shotput_core::attachments::outputs::{self, Selection};
 use shotput_core::attachments::progress::Progress;
 use shotput_core::attachments::upload;
 use shotput_core::service::block_on;
@@ -88,26 +88,19 @@ struct ReadParams {
     paths: Option<Vec<String>>,
 }
 
-impl ReadParams {
-    fn scope(self) -> Scope {
-        Scope {
-            farm_id: self.place.farm_id,
-            queue_id: self.place.queue_id,
-            job_id: self.place.job_id,
-            step_id: self.step_id,
-            task_id: self.task_id,
-        }
-    }
-}
-
 #[pyfunction]
 fn list_output_manifests(py: Python<'_>, params: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
     let given: ReadParams = depythonize(params)?;
     let target = target_of(params)?;
     run(py, move |token| {
-        let (access, bucket, root_prefix) =
-            block_on(&token, async { given.place.locate(&target.resolve().await?, true).await })?;
-        outputs::list_manifests(&access, &bucket, &root_prefix, &given.scope(), &token)
+        let (access, bucket, root_prefix) = given.place.open(target, &token)?;
+        outputs::list_manifests(
+            &access,
+            &bucket,
+            &root_prefix,
+            &given.place.scope(given.step_id, given.task_id),
+            &token,
+        )
     })
 }
 
@@ -116,11 +109,10 @@ fn read_manifests(py: Python<'_>, params: &Bound<'_, PyDict>) -> PyResult<Py<PyL
     let given: ReadParams = depythonize(params)?;
     let target = target_of(params)?;
     let found = run(py, move |token| {
-        let (access, bucket, root_prefix) =
-            block_on(&token, async { given.place.locate(&target.resolve().await?, true).await })?;
-        let selection = match given.paths.clone() {
+        let (access, bucket, root_prefix) = given.place.open(target, &token)?;
+        let selection = match given.paths {
             Some(paths) => Selection::Paths(paths),
-            None => Selection::Outputs(given.scope()),
+            None => Selection::Outputs(given.place.scope(given.step_id, given.task_id)),
         };
         outputs::read_manifests(&access, &bucket, &root_prefix, &selection, &token)
     })?;
@@ -218,8 +210,7 @@ fn download_manifests(
         let conflict = given.conflict_resolution.as_deref().map_or(Ok(Conflict::default()), Conflict::parse)?;
         let request = ManifestRequest { access, bucket, root_prefix, manifests, conflict, dry_run: given.dry_run };
         let on_progress = |progress: Progress| callback.call(&progress);
-        let done = by_manifest::download(&request, Some(&on_progress), &token)?;
-        Ok::<_, CoreError>(done)
+        by_manifest::download(&request, Some(&on_progress), &token)
     })?;
     Ok(pythonize(py, &done)?.unbind())
 }

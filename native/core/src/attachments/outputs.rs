@@ -81,30 +81,19 @@ pub fn download(request: &OutputRequest, on_progress: OnProgress<'_>, token: &Ca
         let search = Tracker::new(Status::DownloadInProgress, 0, 0, None, token);
         let manifests = stoppable(output_manifests(&store, &request.scope), &search).await?;
         let (plan, unmapped) = by_destination(manifests, request)?;
-        let placed = place(&store, &plan, request.conflict, on_progress, token).await?;
-        Ok(Downloaded { unmapped, ..placed })
+        let files = plan.iter().map(|(_, manifest)| manifest.entries().len() as u64).sum();
+        let bytes = plan.iter().map(|(_, manifest)| manifest.total_size()).sum();
+        let tracker = Tracker::new(Status::DownloadInProgress, files, bytes, on_progress, token);
+        let placed = stoppable(fetch(&store, &plan, request.conflict, &tracker), &tracker).await?;
+        let mut downloaded = Downloaded { statistics: tracker.finish()?, unmapped, ..Downloaded::default() };
+        for file in placed {
+            let root = plan[file.root].0.display().to_string();
+            *downloaded.file_counts_by_root_directory.entry(root).or_default() += 1;
+            downloaded.files.push(file.path);
+        }
+        downloaded.files.sort();
+        Ok(downloaded)
     })
-}
-
-async fn place(
-    store: &Store,
-    plan: &[(PathBuf, Manifest)],
-    conflict: Conflict,
-    on_progress: OnProgress<'_>,
-    token: &CancellationToken,
-) -> Result<Downloaded> {
-    let files = plan.iter().map(|(_, manifest)| manifest.entries().len() as u64).sum();
-    let bytes = plan.iter().map(|(_, manifest)| manifest.total_size()).sum();
-    let tracker = Tracker::new(Status::DownloadInProgress, files, bytes, on_progress, token);
-    let placed = stoppable(fetch(store, plan, conflict, &tracker), &tracker).await?;
-    let mut downloaded = Downloaded { statistics: tracker.finish()?, ..Downloaded::default() };
-    for file in placed {
-        let root = plan[file.root].0.display().to_string();
-        *downloaded.file_counts_by_root_directory.entry(root).or_default() += 1;
-        downloaded.files.push(file.path);
-    }
-    downloaded.files.sort();
-    Ok(downloaded)
 }
 
 /// A manifest of the store and what was written beside it.
@@ -283,8 +272,7 @@ fn latest(keys: &[String], job: &str) -> Vec<String> {
 type Roots = Vec<(PathBuf, Manifest)>;
 
 /// One manifest per local folder. Files of two roots that meet in one folder under one name are kept apart by the
-/// name of their root.
-/// Also gives the paths that rules leave without a place.
+/// name of their root. Also gives the paths that rules leave without a place.
 fn by_destination(manifests: Vec<ReadManifest>, request: &OutputRequest) -> Result<(Roots, Vec<String>)> {
     let mut by_root: BTreeMap<String, Vec<Manifest>> = BTreeMap::new();
     for item in manifests {
