@@ -76,9 +76,16 @@ pub fn create_job(
     queue_environments: &[EnvironmentTemplate],
     paths: &PathOptions,
 ) -> Result<Job> {
+    let declarations = || {
+        let of_environments =
+            queue_environments.iter().flat_map(|environment| &environment.model.parameter_definitions);
+        template.model.parameter_definitions.iter().chain(of_environments).flatten()
+    };
     let mut inputs = JobParameterInputValues::new();
     for (name, value) in values {
-        inputs.insert(name.clone(), values::input_value(name, value)?);
+        let declared =
+            declarations().find(|declared| declared.name() == name).map(|declared| declared.job_param_type());
+        inputs.insert(name.clone(), values::input_value(name, value, declared)?);
     }
     let environment_models: Vec<_> =
         queue_environments.iter().map(|environment| (*environment.model).clone()).collect();

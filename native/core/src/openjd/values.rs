@@ -29,13 +29,15 @@ const UNION_MEMBERS: [(&str, &str); 13] = [
 ];
 
 /// A value as a person gives it (`3`, `"3"`, `[1, 2]`), or in the service's union (`{"int": "3"}`), whose lists hold texts.
-pub(super) fn input_value(name: &str, value: &Value) -> Result<ExprValue> {
-    let of_union = union_member(value).map(|(type_name, given)| {
-        let target = JobParameterType::from_spec_str(type_name).filter(|_| given.is_array());
-        // What cannot be read is told with its place, when the job is made of it.
-        target.and_then(|target| typed(given, &target.expr_type()).ok()).map_or_else(|| expression_value(given), Ok)
-    });
-    of_union.unwrap_or_else(|| expression_value(value)).map_err(|reason| {
+pub(super) fn input_value(name: &str, value: &Value, declared: Option<JobParameterType>) -> Result<ExprValue> {
+    let given = union_member(value).map_or(value, |(_, given)| given);
+    let takes_list = declared.is_some_and(|declared| declared.expr_type().list_element_type().is_some());
+    if given.is_array() && takes_list {
+        // As text the model reads a list item by item, as the declared type; as values it takes only lists that have
+        // this very type already, which an empty one has never, nor whole numbers where floats belong.
+        return Ok(ExprValue::String(given.to_string()));
+    }
+    expression_value(given).map_err(|reason| {
         CoreError::Operation(format!("The value {value} of the job parameter '{name}' cannot be used: {reason}."))
     })
 }

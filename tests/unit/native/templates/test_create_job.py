@@ -58,6 +58,54 @@ class TestCreateJob:
             _native.create_job(job_template(parameterDefinitions=PARAMETERS), values)
         assert str(raised.value) == f"The job cannot be created from these parameter values. {message}"
 
+    @pytest.mark.parametrize(
+        ("declared", "member", "given", "bound"),
+        [
+            ("LIST[STRING]", "stringList", ["a", "b"], ["a", "b"]),
+            ("LIST[STRING]", "stringList", [], []),
+            ("LIST[PATH]", "pathList", [], []),
+            ("LIST[PATH]", "pathList", ["a/b", "/c"], ["a/b", "/c"]),
+            ("LIST[INT]", "intList", [1, "2", 3.0], ["1", "2", "3"]),
+            ("LIST[FLOAT]", "floatList", [1, 2], ["1.0", "2.0"]),
+            ("LIST[FLOAT]", "floatList", ["0.25", 2], ["0.25", "2.0"]),
+            ("LIST[BOOL]", "boolList", [1, False, "yes"], ["true", "false", "true"]),
+            ("LIST[LIST[INT]]", "intListList", [[1], [], ["3"]], [["1"], [], ["3"]]),
+            ("LIST[LIST[INT]]", "intListList", [], []),
+        ],
+    )
+    @pytest.mark.parametrize("of_queue", [False, True])
+    def test_lists_are_read_as_the_declared_type(
+        self, of_queue: bool, declared: str, member: str, given: list[Any], bound: list[Any]
+    ) -> None:
+        definitions = [{"name": "Items", "type": declared}]
+        environment = {
+            "specificationVersion": "environment-2023-09",
+            "extensions": ["EXPR"],
+            "parameterDefinitions": definitions,
+            "environment": {"name": "e", "variables": {"A": "1"}},
+        }
+        template = job_template(extensions=["EXPR"], **({} if of_queue else {"parameterDefinitions": definitions}))
+        for value in (given, json.dumps(given), {member: given}):
+            job = _native.create_job(
+                template, {"Items": value}, environment_templates=[environment] if of_queue else []
+            )
+            assert job.parameters["Items"] == {"type": declared, "value": bound}
+
+    @pytest.mark.parametrize(
+        ("declared", "given", "message"),
+        [
+            ("LIST[INT]", [1, "two"], "Items: Value 'two' is not a valid integer or integer string."),
+            ("LIST[BOOL]", ["perhaps"], "Items: Value 'perhaps' is not a valid boolean."),
+            ("LIST[LIST[INT]]", [1], "Items: Value is not a list for parameter type LIST[INT]. Got a number."),
+            ("STRING", ["a"], "Items: Cannot coerce list to STRING"),
+        ],
+    )
+    def test_lists_that_do_not_fit(self, declared: str, given: list[Any], message: str) -> None:
+        template = job_template(extensions=["EXPR"], parameterDefinitions=[{"name": "Items", "type": declared}])
+        with pytest.raises(TemplateError) as raised:
+            _native.create_job(template, {"Items": given})
+        assert message in str(raised.value)
+
     def test_wrong_types_are_all_named(self) -> None:
         with pytest.raises(TemplateError) as raised:
             _native.create_job(
