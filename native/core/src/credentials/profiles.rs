@@ -71,19 +71,14 @@ impl AwsProfile {
     }
 
     /// A setting that environment and profile may give, also for one service: `AWS_ENDPOINT_URL` and its kin.
-    pub fn service_setting(
-        &self,
-        service_id: &'static str,
-        variable: &'static str,
-        key: &'static str,
-    ) -> Option<String> {
-        EnvConfigValue::new()
-            .service_id(service_id)
-            .env(variable)
-            .profile(key)
-            .load(&self.env, self.sections.as_ref())
-            .map(|(value, _)| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+    pub fn service_setting(&self, service_id: &'static str, variable: &str, key: &'static str) -> Option<String> {
+        // Not left to `EnvConfigValue`: it takes a variable that is set to nothing for an answer, where botocore goes on.
+        let of_service = format!("{variable}_{}", service_id.to_uppercase().replace(' ', "_"));
+        let value = self.variable(&of_service).or_else(|| self.variable(variable)).or_else(|| {
+            let profile = EnvConfigValue::new().service_id(service_id).profile(key);
+            Some(profile.load(&Env::from_slice(&[]), self.sections.as_ref())?.0.into_owned())
+        })?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// An environment variable that is not empty.

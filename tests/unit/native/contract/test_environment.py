@@ -44,13 +44,14 @@ def test_deadline_hooks_dir(
     assert ran.exists()
 
 
-@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("of_services", ["set", "absent", "empty"])
 def test_aws_endpoint_urls(
-    general: bool, service: DeadlineService, configured: Path, monkeypatch: pytest.MonkeyPatch
+    of_services: str, service: DeadlineService, configured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if general:
-        for name in ("DEADLINE", "CLOUDWATCHLOGS"):
-            monkeypatch.delenv(f"AWS_ENDPOINT_URL_{name}")
+    for name in ("DEADLINE", "CLOUDWATCHLOGS") if of_services != "set" else ():
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL_{name}")
+        if of_services == "empty":
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", "")
         monkeypatch.setenv("AWS_ENDPOINT_URL", service.endpoint)
     assert _native.get_farm(FARM)["farmId"] == FARM
     assert len(_native.get_session_log(FARM, QUEUE, SESSION)["events"]) == 1
