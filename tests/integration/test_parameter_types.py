@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from integration.command import Command, bundle
+from integration.conftest import FarmUnderTest
 from shotput import local_farm
 
 DEFINITIONS: list[dict[str, Any]] = [
@@ -99,6 +100,49 @@ def test_a_bundle_with_every_type_runs(shotput: Command) -> None:
     ]
     assert scenes.endswith('a.txt", "s3://studio/b.txt"]')
     assert str(folder) not in scenes
+
+
+ENVIRONMENT: dict[str, Any] = {
+    "specificationVersion": "environment-2023-09",
+    "extensions": ["EXPR"],
+    "parameterDefinitions": [
+        {"name": "Channels", "type": "LIST[STRING]", "default": ["conda-forge"]},
+        {"name": "Verbose", "type": "BOOL", "default": False},
+    ],
+    "environment": {
+        "name": "Software",
+        "script": {
+            "actions": {
+                "onEnter": {
+                    "command": sys.executable,
+                    "args": ["-c", CODE, "{{len(Param.Channels)}}", "{{Param.Channels}}", "{{Param.Verbose}}"],
+                }
+            }
+        },
+    },
+}
+
+
+def test_an_environment_of_the_queue_asks_for_every_type(shotput: Command) -> None:
+    shotput("farm", "up")
+    farm = FarmUnderTest(shotput.data).attach()
+    made = {"priority": 1, "templateType": "JSON", "template": json.dumps(ENVIRONMENT)}
+    farm.client().create_queue_environment(**farm.queue, **made)
+    folder = bundle(
+        shotput.work / "bundle", TEMPLATE, {"Layers": [], "Gains": [0.5], "Scenes": [], "Verbose": True, "Frames": "1"}
+    )
+    told = shotput("doctor", folder)
+    assert '["conda-forge"] (the queue\'s default)' in told
+    assert "true (the bundle's)" in told
+    submitted = shotput.document("submit", folder, "--yes", "--wait", "-p", 'Channels=["a", "b"]')
+    assert submitted["taskRunStatus"] == "SUCCEEDED"
+    logged = shotput("job", "logs", "last")
+    seen = [json.loads(line.partition("SEEN ")[2]) for line in logged.splitlines() if "SEEN [" in line]
+    assert seen[0] == ["2", "a", "b", "true"], logged
+    shown = {line.split(maxsplit=1)[0]: line for line in shotput("job", "show", "last").splitlines() if line}
+    assert shown["Channels"].split(maxsplit=1)[1] == '["a", "b"]'
+    said = shotput.refused("submit", folder, "--yes", "-p", "Verbose=perhaps", code=3)
+    assert said.startswith('The parameter "Verbose" cannot be "perhaps"')
 
 
 def test_a_value_that_does_not_fit_is_refused(shotput: Command) -> None:

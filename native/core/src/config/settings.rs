@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "The regions that are asked for farms, separated by commas; empty for all.",
     ),
-    text("telemetry.opt_out", "false", None, "Whether no events about usage are sent."),
+    text("telemetry.opt_out", "false", None, "Whether to opt out of events about usage: with true, none are sent."),
     text("telemetry.identifier", "", None, "The random name under which events about usage are sent."),
     text(
         "defaults.job_attachments_file_system",

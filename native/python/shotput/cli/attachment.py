@@ -129,8 +129,9 @@ def download(
 ) -> None:
     """Download the files that manifests list.
 
-    They go to the folder that a rule names for their root. Without a rule they go to a folder with the manifest's name,
-    below the current folder, which therefore cannot be the one that the manifest lies in.
+    They go to the folder that a rule names for their root.
+    Without a rule they go to a folder with the manifest's name, below the current one.
+    The current folder therefore cannot be the one that the manifest lies in.
     """
     rules = read_rules(path_mapping_rules) if path_mapping_rules else []
     folders: dict[str, Path] = {}

@@ -16,7 +16,10 @@ EXAMPLE = "Example: shotput export shot010.blend -o shot010-bundle"
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", "-s", metavar="NAME=VALUE", help="An export setting for a scene, e.g. frames=1-10. May be repeated."
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        help="An export setting for a scene, e.g. frames=1-10; a wrong name lists all. May be repeated.",
     ),
 ]
 ExecutableOption = Annotated[
@@ -37,7 +40,7 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
 
 
 def export(
-    scene: Annotated[Path, typer.Argument(help="The scene file.")],
+    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="The scene file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder; made when it does not exist.")],
     settings: SettingsOption = None,
     executable: ExecutableOption = None,

@@ -13,7 +13,7 @@ from rich.markup import escape
 from shotput import _native
 from shotput.cli import interruption, targets
 from shotput.cli.failure import JOB_CODES, CommandFailure, ExitCode
-from shotput.cli.output import JsonOption, bars, counted, emit, out, size, status, table
+from shotput.cli.output import JsonOption, bars, counted, emit, out, parameter_value, size, status, table
 from shotput.errors import ServiceError
 from shotput.submission import ENDED, Connection, SubmittedJob, progress_of
 
@@ -136,7 +136,7 @@ def show(
         if job.get("parameters"):
             values = table("PARAMETER", "VALUE")
             for key, value in sorted(job["parameters"].items()):
-                values.add_row(escape(key), escape(str(next(iter(value.values())))))
+                values.add_row(escape(key), escape(parameter_value(next(iter(value.values())))))
             out.print()
             out.print(values)
 

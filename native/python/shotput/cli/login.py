@@ -68,8 +68,8 @@ def _configured(profile: str | None) -> Iterator[str | None]:
 def login(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Log in, and wait until AWS Deadline Cloud answers. Ctrl-C ends the wait.
 
-    This is for AWS profiles of the Deadline Cloud monitor, a program of AWS's, and for sign-ins to the AWS console. The
-    monitor opens the browser; where there is no monitor, the command `aws` opens it for a console sign-in.
+    This is for AWS profiles of the Deadline Cloud monitor, a program of AWS's, and for sign-ins to the AWS console.
+    The monitor opens the browser; where there is no monitor, the command `aws` opens it for a console sign-in.
 
     Other profiles need no login, or have their own: aws sso login --profile NAME.
     """
@@ -93,8 +93,8 @@ def logout(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
 def status(profile: ProfileOption = None, as_json: JsonOption = False) -> int:
     """Show whether AWS Deadline Cloud answers you, and what to do when it does not.
 
-    Exit code: 0 when it answers, 5 when a login is needed, 6 when the configuration or the network is at fault. For
-    more: shotput doctor --target cloud.
+    Exit code: 0 when it answers, 5 when a login is needed, 6 when the configuration or the network is at fault.
+    For more: shotput doctor --target cloud.
     """
     with _configured(profile) as path:
         found = _status(path)

@@ -119,7 +119,7 @@ def diff(
 
 @app.command(epilog="Example: shotput manifest upload shot010.manifest --s3-manifest-prefix plates")
 def upload(
-    manifest_file: Annotated[Path, typer.Argument(help="The manifest.")],
+    manifest_file: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest.")],
     s3_cas_uri: Annotated[
         str | None,
         typer.Option("--s3-cas-uri", help="s3://BUCKET/PREFIX instead of the queue's, with your own credentials."),
@@ -140,7 +140,7 @@ def upload(
 
 @app.command(epilog="Example: shotput manifest download ./manifests --job-id last --asset-type output")
 def download(
-    download_dir: Annotated[Path, typer.Argument(help="The folder to write them to.")],
+    download_dir: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write them to.")],
     job_id: Annotated[str, typer.Option("--job-id", help="As in `shotput job show`.")] = "last",
     step_id: Annotated[
         str | None,

@@ -88,6 +88,11 @@ def counted(files: int) -> str:
     return "1 file" if files == 1 else f"{files} files"
 
 
+def parameter_value(value: Any) -> str:
+    """A parameter's value as ``-p`` takes it: text as it is, the rest as JSON, e.g. ``true`` or ``["a", "b"]``."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 _STATUS_STYLES = {
     "SUCCEEDED": "green",
     "FAILED": "red",

@@ -68,8 +68,8 @@ def submit(
 ) -> int:
     """Submit a scene or a bundle: upload the files that the farm does not have, then create the job.
 
-    Ctrl-Z pauses a submission, and `fg` resumes it. If one was canceled or killed, submit again: only the files that
-    are missing are uploaded.
+    Ctrl-Z pauses a submission, and `fg` resumes it.
+    If one was canceled or killed, submit again: only the files that are missing are uploaded.
     """
     bundle = source
     # Unlike Path.exists, this takes a name that is too long for one that is not there.

@@ -11,7 +11,7 @@ from typing import Any
 from shotput import _native
 from shotput.cli.diagnosis.questions import Finding, counted, failed, ok, parted, unknown, warning
 from shotput.cli.diagnosis.queue import Queue
-from shotput.cli.output import size
+from shotput.cli.output import parameter_value, size
 from shotput.errors import DeadlineOperationError
 
 # Parameters of queue environments that fetch software: empty, they fetch none.
@@ -139,7 +139,7 @@ def _of_queue(definition: dict[str, Any], merged: dict[str, Any], given: Mapping
     if name in _SOFTWARE and not str(value).strip():
         then = f"Name what the job runs: -p {name}=… (a renderer that is on the workers already needs none)."
         return warning(check, "empty: workers fetch no software for the job", then, value)
-    return ok(check, f"{value} ({origin})" if str(value) else f"empty ({origin})", value)
+    return ok(check, f"{parameter_value(value) or 'empty'} ({origin})", value)
 
 
 def _files(preview: dict[str, Any], problems: dict[str, list[str]], queue: Queue | None) -> list[Finding]:

@@ -72,7 +72,7 @@ def _rows(findings: list[Finding], width: int) -> Padding:
 
 
 def _verdict(target: str, bundle: Path | None, findings: list[Finding], counts: dict[Level, int]) -> Text:
-    words = {Level.OK: "ok", Level.WARNING: "to look at", Level.FAILED: "failed", Level.UNKNOWN: "not known"}
+    words = {Level.OK: "passed", Level.WARNING: "to look at", Level.FAILED: "failed", Level.UNKNOWN: "not known"}
     text = Text()
     if counts[Level.FAILED]:
         text.append("✗ Not ready. ", style="bold red")
