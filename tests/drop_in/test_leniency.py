@@ -66,6 +66,37 @@ def test_paths_and_numbers_of_other_libraries(workstation: Workstation) -> None:
         submitted(workstation, bundle_of(workstation), [{"name": "Count", "value": "x"}])
 
 
+def test_a_padded_number_of_yaml_is_not_guessed(workstation: Workstation) -> None:
+    bundle = Path(bundle_of(workstation))
+    (bundle / "parameter_values.yaml").write_text("parameterValues:\n- {name: Text, value: 010}\n")
+    with pytest.raises(DeadlineOperationError, match="it must be text; put it between quotes"):
+        submitted(workstation, str(bundle))
+
+
+def test_paths_that_only_a_queue_names_belong_to_the_job(workstation: Workstation) -> None:
+    script = workstation.file("studio/setup.py", "pass")
+    definition: Any = {
+        "name": "Setup",
+        "type": "PATH",
+        "default": str(script),
+        "objectType": "FILE",
+        "dataFlow": "IN",
+    }
+    references = AssetReferences()
+    apply_job_parameters([], "bundle", [dict(definition)], references)  # type: ignore[list-item]
+    assert references.input_filenames == {str(script)}
+    arguments = workstation.folder / "snapshot"
+    api.create_job_from_job_bundle(
+        bundle_of(workstation),
+        queue_parameter_definitions=[definition],
+        known_asset_paths=[str(script.parent)],
+        debug_snapshot_dir=str(arguments),
+        print_function_callback=lambda _: None,
+    )
+    attachments = json.loads((arguments / "create_job_args.json").read_text())["attachments"]
+    assert [root["rootPath"] for root in attachments["manifests"]] == [str(script.parent)]
+
+
 def test_values_that_nothing_defines_are_left_out_and_told(workstation: Workstation) -> None:
     lines: list[str] = []
     given = [{"name": "Camera", "value": "persp"}, {"name": "Text", "value": "b"}]

@@ -195,7 +195,7 @@ fn read_parameters(folder: &Path, template: &Document, as_official_client: bool)
         for (name, value) in read_values(&values)? {
             match found.iter_mut().find(|parameter| text(parameter, "name") == name) {
                 Some(parameter) => {
-                    let value = if as_official_client { parameters::as_text(parameter, value) } else { value };
+                    let value = if as_official_client { parameters::written_as_text(parameter, value) } else { value };
                     let value =
                         if parameters::is_bare(parameter) { value } else { parameters::coerce(parameter, &value)? };
                     parameter.insert("value".into(), value);

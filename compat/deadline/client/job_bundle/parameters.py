@@ -153,7 +153,8 @@ def get_ui_control_for_parameter_definition(param_def: JobParameter) -> str:
 
     Raises ``DeadlineOperationError`` for a control that does not fit the type.
     """
-    return _native.get_parameter_control(param_def)
+    # Its name has no part in this.
+    return _native.get_parameter_control({**param_def, "name": param_def.get("name") or "without a name"})
 
 
 def parameter_definition_difference(lhs: JobParameter, rhs: JobParameter, *, ignore_missing: bool = False) -> list[str]:
