@@ -37,12 +37,17 @@ def _download(
     tracker: ProgressTracker,
     conflict: FileConflictResolution | None,
 ) -> list[list[str]]:
-    """Bring manifests to their folders: the files that lie there now, for each."""
+    """Bring manifests to their folders: for each, the files that lie there now, without those that were skipped."""
     if not isinstance(conflict, FileConflictResolution) or conflict is FileConflictResolution.NOT_SELECTED:
         raise ValueError(f"{conflict} does not say what to do with files that are there.")
     places = [(Path(root).absolute(), manifest) for root, manifest in manifests]
     for root, manifest in places:
         _ensure_paths_within_directory(str(root), [entry.path for entry in manifest.paths])
+    kept: set[str] = set()
+    if conflict is FileConflictResolution.SKIP:
+        # Programs go on with what is new, and that is not what was there before.
+        every = (os.path.normpath(root / entry.path) for root, manifest in places for entry in manifest.paths)
+        kept = {path for path in every if os.path.lexists(path)}
     feed = Feed(tracker)
     session = session or get_boto3_session()
     with translated(tracker):
@@ -66,7 +71,7 @@ def _download(
     found = []
     for root, _ in places:
         folder = f"{os.path.normpath(root)}{os.sep}"
-        found.append([path for path in done["files"] if path.startswith(folder)])
+        found.append([path for path in done["files"] if path.startswith(folder) and path not in kept])
     return found
 
 

@@ -112,13 +112,18 @@ def translated(tracker: ProgressTracker | None = None) -> Iterator[None]:
 @contextmanager
 def answered(action: str, bucket: str, key: str) -> Iterator[None]:
     """boto3's exceptions under their published names; ``action`` is what a request does, as ``storing``."""
+    from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
-    except ClientError as error:
-        status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
-        raise JobAttachmentsS3ClientError(action, status, bucket, key, str(error)) from error
+    except (ClientError, S3UploadFailedError) as error:
+        # `upload_file` hides what the store answered behind an exception of its own.
+        answer = error if isinstance(error, ClientError) else error.__context__
+        if not isinstance(answer, ClientError):
+            raise
+        status = int(answer.response["ResponseMetadata"]["HTTPStatusCode"])
+        raise JobAttachmentsS3ClientError(action, status, bucket, key, str(answer)) from error
     except BotoCoreError as error:
         raise JobAttachmentS3BotoCoreError(f"{action} s3://{bucket}/{key}", str(error)) from error
 

@@ -20,22 +20,41 @@ from ._store import OnProgress
 from ._uploader import S3AssetUploader, snapshot
 from ._utils import _get_unique_dest_dir_name
 from ._virtual import mount_vfs_from_manifests
-from .asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data
-from .exceptions import AssetSyncError, VFSExecutableMissingError, VFSOSUserNotSetError
+from .asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, hash_file
+from .asset_manifests.base_manifest import BaseManifestPath as RelativeFilePath
+from .asset_manifests.manifest_model import BaseManifestModel, ManifestModelRegistry
+from .exceptions import AssetSyncError, JobAttachmentsS3ClientError, VFSExecutableMissingError, VFSOSUserNotSetError
 from .models import (
     Attachments,
     FileConflictResolution,
     JobAttachmentS3Settings,
     JobAttachmentsFileSystem,
     ManifestProperties,
+    OutputFile,
     PathFormat,
     PathMappingRule,
 )
 from .os_file_permission import FileSystemPermissionSettings, PosixFileSystemPermissionSettings
-from .progress_tracker import ProgressStatus, ProgressTracker, SummaryStatistics, human_readable_file_size
+from .progress_tracker import (
+    ProgressReportMetadata,
+    ProgressStatus,
+    ProgressTracker,
+    SummaryStatistics,
+    human_readable_file_size,
+)
 from .vfs import VFSProcessManager
 
-__all__ = ["AssetSync"]
+# Many are of other modules: programs take them from here, as the official module lets them.
+__all__ = [
+    "AssetSync",
+    "BaseManifestModel",
+    "JobAttachmentsS3ClientError",
+    "ManifestModelRegistry",
+    "OutputFile",
+    "ProgressReportMetadata",
+    "RelativeFilePath",
+    "hash_file",
+]
 
 _LOG = getLogger("deadline.job_attachments")
 

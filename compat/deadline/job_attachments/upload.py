@@ -8,12 +8,19 @@ from typing import Any, Callable
 
 from shotput import _native
 
+from ._aws.aws_clients import get_account_id, get_boto3_session, get_s3_client, get_s3_transfer_manager
 from ._store import OnProgress, translated
 from ._uploader import S3_MULTIPART_UPLOAD_CHUNK_SIZE, S3_UPLOAD_MAX_CONCURRENCY, S3AssetUploader, snapshot
-from .asset_manifests import BaseAssetManifest, ManifestVersion
+from .asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, hash_file
+from .asset_manifests.manifest_model import BaseManifestModel, ManifestModelRegistry
+from .caches import HashCache, HashCacheEntry, S3CheckCache, S3CheckCacheEntry
 from .exceptions import (
     AssetSyncCancelledError,
+    AssetSyncError,
+    JobAttachmentS3BotoCoreError,
     JobAttachmentsError,
+    JobAttachmentsS3ClientError,
+    MisconfiguredInputsError,
     MissingS3BucketError,
     MissingS3RootPrefixError,
 )
@@ -22,6 +29,8 @@ from .models import (
     AssetRootManifest,
     AssetUploadGroup,
     Attachments,
+    FileStatus,
+    FileSystemLocationType,
     JobAttachmentS3Settings,
     ManifestProperties,
     PathFormat,
@@ -29,7 +38,32 @@ from .models import (
 )
 from .progress_tracker import ProgressStatus, ProgressTracker, SummaryStatistics
 
-__all__ = ["S3_MULTIPART_UPLOAD_CHUNK_SIZE", "S3_UPLOAD_MAX_CONCURRENCY", "S3AssetManager", "S3AssetUploader"]
+# Many are of other modules: programs take them from here, as the official module lets them.
+__all__ = [
+    "S3_MULTIPART_UPLOAD_CHUNK_SIZE",
+    "S3_UPLOAD_MAX_CONCURRENCY",
+    "AssetSyncError",
+    "BaseManifestModel",
+    "FileStatus",
+    "FileSystemLocationType",
+    "HashAlgorithm",
+    "HashCache",
+    "HashCacheEntry",
+    "JobAttachmentS3BotoCoreError",
+    "JobAttachmentsS3ClientError",
+    "ManifestModelRegistry",
+    "MisconfiguredInputsError",
+    "S3AssetManager",
+    "S3AssetUploader",
+    "S3CheckCache",
+    "S3CheckCacheEntry",
+    "get_account_id",
+    "get_boto3_session",
+    "get_s3_client",
+    "get_s3_transfer_manager",
+    "hash_data",
+    "hash_file",
+]
 
 
 class S3AssetManager:

@@ -131,8 +131,9 @@ fn run(
 }
 
 #[pyfunction]
-fn read_bundle(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
-    let bundle = runtime::run(py, move |_| Ok(Bundle::read(&path)?.to_value()))?;
+#[pyo3(signature = (path, *, as_official_client=false))]
+fn read_bundle(py: Python<'_>, path: PathBuf, as_official_client: bool) -> PyResult<Bound<'_, PyAny>> {
+    let bundle = runtime::run(py, move |_| Ok(Bundle::read_as(&path, as_official_client)?.to_value()))?;
     Ok(pythonize(py, &bundle)?)
 }
 

@@ -35,6 +35,8 @@ pub struct Bundle {
     pub parameters: Vec<Parameter>,
     /// Files and folders that the bundle refers to.
     pub references: AssetReferences,
+    /// Whether it was read as the official client reads it.
+    as_official_client: bool,
 }
 
 impl Bundle {
@@ -57,6 +59,11 @@ impl Bundle {
 
     /// Reads a bundle.
     pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_as(folder, false)
+    }
+
+    /// Reads a bundle; `as_official_client` lets numbers and truth values pass as text of a STRING.
+    pub fn read_as(folder: &Path, as_official_client: bool) -> Result<Self> {
         let folder = folder.canonicalize().ok().filter(|folder| folder.is_dir()).ok_or_else(|| {
             CoreError::Bundle(format!(
                 "The job bundle {} is not a folder. Give the folder that holds template.yaml.",
@@ -71,18 +78,18 @@ impl Bundle {
             ))
         })?;
         check_kind(&template)?;
-        let parameters = read_parameters(&folder, &template)?;
+        let parameters = read_parameters(&folder, &template, as_official_client)?;
         let references = match Document::read(&folder, "asset_references")? {
             Some(document) => AssetReferences::from_document(&document, &folder)?,
             None => AssetReferences::default(),
         };
-        Ok(Self { folder, template, parameters, references })
+        Ok(Self { folder, template, parameters, references, as_official_client })
     }
 
     /// The same bundle with another template, and the parameters that it defines.
     pub fn with_template(self, template: Document) -> Result<Self> {
         check_kind(&template)?;
-        let parameters = read_parameters(&self.folder, &template)?;
+        let parameters = read_parameters(&self.folder, &template, self.as_official_client)?;
         Ok(Self { template, parameters, ..self })
     }
 
@@ -163,7 +170,7 @@ fn check_containment(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>> {
+fn read_parameters(folder: &Path, template: &Document, as_official_client: bool) -> Result<Vec<Parameter>> {
     let origin = format!("the template {}", template.path.display());
     let definitions = match template.value.get("parameterDefinitions") {
         None | Some(Value::Null) => &Vec::new(),
@@ -188,6 +195,7 @@ fn read_parameters(folder: &Path, template: &Document) -> Result<Vec<Parameter>>
         for (name, value) in read_values(&values)? {
             match found.iter_mut().find(|parameter| text(parameter, "name") == name) {
                 Some(parameter) => {
+                    let value = if as_official_client { parameters::written_as_text(parameter, value) } else { value };
                     let value =
                         if parameters::is_bare(parameter) { value } else { parameters::coerce(parameter, &value)? };
                     parameter.insert("value".into(), value);

@@ -104,7 +104,7 @@ fn submit_untimed(
     callbacks: &Callbacks<'_>,
     token: &CancellationToken,
 ) -> Result<Option<String>> {
-    let bundle = Bundle::read(&submission.bundle_dir)?;
+    let bundle = Bundle::read_as(&submission.bundle_dir, submission.as_official_client)?;
     let hooks = Hooks::find(submission, &bundle, callbacks)?;
     hooks.confirm(submission, callbacks)?;
     plan::refuse_invalid(&bundle)?;
@@ -120,6 +120,12 @@ fn submit_untimed(
     if hooks.run_before() {
         let answers = hooks.before(&lane, &facts(&plan, None), callbacks)?;
         plan = plan.changed_by(answers, &surroundings, callbacks)?;
+    }
+    for name in &plan.undefined {
+        callbacks.print(&format!(
+            "The value of the parameter {name:?} is left out: neither the template nor an environment of the queue \
+             defines it."
+        ));
     }
     chunks::fit(&mut plan, callbacks)?;
     let transfer = Transfer { plan: &plan, surroundings: &surroundings, callbacks, token };

@@ -59,7 +59,7 @@ class Chosen:
 
         Raises ``MissingInputsError`` for links that lead out of ``root``: nobody named what they show.
         """
-        found = _matches(root, self.include) - _matches(root, self.exclude)
+        found = matches(root, self.include) - matches(root, self.exclude)
         inside = os.path.realpath(root)
         folders: dict[str, str] = {}
         strays = []
@@ -79,7 +79,8 @@ class Chosen:
         return sorted(found)
 
 
-def _matches(root: Path, patterns: Sequence[str]) -> set[str]:
+def matches(root: Path, patterns: Sequence[str]) -> set[str]:
+    """Files of a folder by patterns, as ``glob`` finds them; links in a circle are walked once."""
     base = str(root)
     found: set[str] = set()
     walked: list[tuple[str, ...]] | None = None

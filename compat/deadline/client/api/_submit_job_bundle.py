@@ -22,7 +22,7 @@ from ..exceptions import (
     DeadlineOperationError,
     DeadlineOperationTimedOut,
 )
-from ..job_bundle.parameters import JobParameter
+from ..job_bundle.parameters import JobParameter, plain_values
 from ._monitor_urls import job_url
 from ._session import refusals, session_context
 from ._telemetry import record_function_latency_telemetry_event
@@ -80,7 +80,7 @@ def create_job_from_job_bundle(
     with config_file.as_file(config) as path, refusals(), _remembered(config):
         params = {
             "job_bundle_dir": job_bundle_dir,
-            "job_parameters": list(job_parameters),
+            "job_parameters": plain_values(job_parameters),
             "name": name,
             "queue_parameter_definitions": queue_parameter_definitions,
             "job_attachments_file_system": job_attachments_file_system,
@@ -99,6 +99,7 @@ def create_job_from_job_bundle(
             "force_s3_check": force_s3_check,
             # Only a yes counts: else the setting decides.
             "auto_accept": auto_accept or None,
+            "as_official_client": True,
         }
         try:
             job_id: str | None = _native.create_job_from_job_bundle(
@@ -106,7 +107,7 @@ def create_job_from_job_bundle(
                 print_function_callback,
                 hashing.report,
                 upload.report,
-                interactive_confirmation_callback or _nobody(print_function_callback),
+                interactive_confirmation_callback,
                 create_job_result_callback,
             )["job_id"]
         except MissingInputsError as error:
@@ -142,16 +143,6 @@ def _remembered(config: ConfigParser | None) -> Iterator[None]:
         if made:
             _remember(made[0], config)
         raise
-
-
-def _nobody(say: Callable[[str], None]) -> Callable[[str, bool], bool]:
-    """The answer when nobody can be asked: none, neither about files elsewhere nor about hooks that would run."""
-
-    def answer(message: str, default: bool) -> bool:
-        say(message)
-        raise DeadlineOperationCanceled("The submission was canceled, because nobody could be asked.")
-
-    return answer
 
 
 class _Progress:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shotput import _native
+from shotput.errors import DeadlineOperationError
 
 __all__ = [
     "DEFAULT_QUEUE_INCREMENTAL_DOWNLOAD_DIR",
@@ -96,6 +97,12 @@ def as_file(config: ConfigParser | None) -> Iterator[str | None]:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             config.write(stream)
         yield name
+    except DeadlineOperationError as error:
+        # The file is gone when somebody reads this.
+        error.args = tuple(
+            part.replace(name, "the given configuration") if isinstance(part, str) else part for part in error.args
+        )
+        raise
     finally:
         Path(name).unlink()
 

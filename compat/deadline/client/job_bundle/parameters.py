@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, Union, cast
 
 from shotput import _native
@@ -90,7 +91,7 @@ def read_job_bundle_parameters(bundle_dir: str) -> list[JobParameter]:
 
     Raises ``DeadlineOperationError`` for a bundle that breaks the rules.
     """
-    parameters: list[JobParameter] = _native.read_bundle(bundle_dir)["parameters"]
+    parameters: list[JobParameter] = _native.read_bundle(bundle_dir, as_official_client=True)["parameters"]
     return parameters
 
 
@@ -106,13 +107,21 @@ def apply_job_parameters(
 
     ``job_parameters`` are ``{"name", "value"}``; those that ``parameters`` do not define are left alone. A relative
     path lies in the current folder. With ``allow_uri_path_values`` a URI (``scheme://``) is no path: it stays as it is
-    and refers to no file. Raises ``DeadlineOperationError`` for a value that does not fit its definition, and for a
-    parameter that has neither a value nor a default.
+    and refers to no file. ``None`` is no value, and numbers are text for a STRING. Raises ``DeadlineOperationError``
+    for a value that does not fit its definition, and for a parameter that has neither a value nor a default.
     """
     defined = {parameter["name"]: parameter for parameter in parameters if "type" in parameter}
-    given = {entry["name"]: entry["value"] for entry in job_parameters if entry["name"] in defined}
+    given = {
+        entry["name"]: _as_text(defined[entry["name"]], entry["value"])
+        for entry in plain_values(job_parameters)
+        if entry["name"] in defined
+    }
+    held = [
+        {**parameter, "value": _as_text(parameter, parameter["value"])} if "value" in parameter else parameter
+        for parameter in defined.values()
+    ]
     try:
-        applied = _native.apply_job_parameters([*defined.values()], given, allow_uris=allow_uri_path_values)
+        applied = _native.apply_job_parameters(held, given, allow_uris=allow_uri_path_values)
     except BundleError as error:
         raise BundleError(f"{error} The job bundle is {job_bundle_dir}.") from error
     for parameter, result in zip(defined.values(), applied["parameters"]):
@@ -123,12 +132,29 @@ def apply_job_parameters(
         getattr(asset_references, member).update(getattr(found, member))
 
 
+def plain_values(job_parameters: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``{"name", "value"}`` as the native module takes them: nothing for ``None``, and the text of what it does not
+    know, as of paths and of numbers of other libraries.
+    """
+    known = (str, bool, int, float, list, tuple, dict)
+    return [
+        {"name": entry["name"], "value": entry["value"] if isinstance(entry["value"], known) else str(entry["value"])}
+        for entry in job_parameters
+        if entry["value"] is not None
+    ]
+
+
+def _as_text(parameter: Mapping[str, Any], value: Any) -> Any:
+    return str(value) if parameter["type"] == "STRING" and isinstance(value, (bool, int, float)) else value
+
+
 def get_ui_control_for_parameter_definition(param_def: JobParameter) -> str:
     """The control of a definition: the one it names, else the one that its type has.
 
     Raises ``DeadlineOperationError`` for a control that does not fit the type.
     """
-    return _native.get_parameter_control(param_def)
+    # Its name has no part in this.
+    return _native.get_parameter_control({**param_def, "name": param_def.get("name") or "without a name"})
 
 
 def parameter_definition_difference(lhs: JobParameter, rhs: JobParameter, *, ignore_missing: bool = False) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable
+
+from shotput.manifests import matches
 
 from .. import _store
 from .._aws.aws_clients import get_boto3_session
@@ -65,13 +66,8 @@ def _glob_files(
         except (OSError, ValueError, AttributeError) as error:
             raise NonValidInputError(f"The patterns {include_exclude_config!r} cannot be read: {error}") from error
 
-    def fitting(patterns: list[str]) -> set[str]:
-        base = glob.escape(str(_place(root)))
-        # Patterns are those of glob, in which a name that begins with a dot has to be meant.
-        paths = (path for one in patterns for path in glob.iglob(f"{base}/{one}", recursive=True))  # noqa: PTH207
-        return {os.path.normpath(path) for path in paths if Path(path).is_file()}
-
-    return sorted(fitting(config.include_glob) - fitting(config.exclude_glob))
+    base = _place(root)
+    return sorted(matches(base, config.include_glob) - matches(base, config.exclude_glob))
 
 
 def _place(root: str) -> Path:

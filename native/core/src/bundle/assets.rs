@@ -45,8 +45,14 @@ impl AssetReferences {
         for parameter in parameters.iter().filter(|parameter| holds_paths(parameter)) {
             let is_file = text(parameter, "objectType") == "FILE";
             let flow = text(parameter, "dataFlow");
-            for path in parameter.get("value").map(|value| paths_in(parameter, value, has_uris)).unwrap_or_default() {
+            // Defaults of the bundle are values by now; one of the queue is relative to nothing that is known.
+            let (default, value) = (parameter.get("default"), parameter.get("value"));
+            let is_default = value.is_none();
+            for path in value.or(default).map(|value| paths_in(parameter, value, has_uris)).unwrap_or_default() {
                 let path = PathBuf::from(path);
+                if is_default && !path.is_absolute() {
+                    continue;
+                }
                 if matches!(flow, "IN" | "INOUT") {
                     let inputs = if is_file { &mut self.input_files } else { &mut self.input_directories };
                     inputs.insert(path.clone());

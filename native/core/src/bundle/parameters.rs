@@ -377,6 +377,49 @@ pub fn apply(
     Ok(())
 }
 
+/// Makes values fit as the official client does: those of a STRING become text, and those that nothing defines are taken
+/// out; their names.
+pub fn loosen(parameters: &mut [Parameter], given: &mut Vec<(String, Value)>) -> Vec<String> {
+    for parameter in parameters.iter_mut() {
+        // The value of a queue's parameter comes from the bundle, which did not know its type.
+        if let Some(value) = parameter.remove("value") {
+            let value = written_as_text(parameter, value);
+            parameter.insert("value".into(), value);
+        }
+    }
+    let mut undefined = Vec::new();
+    given.retain_mut(|(name, value)| {
+        if let Some(parameter) = parameters.iter().find(|parameter| text(parameter, "name") == name) {
+            *value = as_text(parameter, value.take());
+        } else if !name.contains(':') {
+            undefined.push(name.clone());
+            return false;
+        }
+        true
+    });
+    undefined
+}
+
+/// A number or truth value that a document has for a STRING, as text.
+///
+/// A whole number with a fraction stays one, which does not fit: it may have been `010` in YAML, where text was meant, and
+/// the official client makes 8 of it.
+pub fn written_as_text(parameter: &Parameter, value: Value) -> Value {
+    if value.is_f64() && value.as_f64().is_some_and(|number| number.fract() == 0.0) {
+        return value;
+    }
+    as_text(parameter, value)
+}
+
+/// A number or truth value of a STRING as text, in the words of Python: the official client writes it so.
+fn as_text(parameter: &Parameter, value: Value) -> Value {
+    match value {
+        Value::Bool(flag) if text(parameter, "type") == "STRING" => if flag { "True" } else { "False" }.into(),
+        Value::Number(number) if text(parameter, "type") == "STRING" => number.to_string().into(),
+        other => other,
+    }
+}
+
 fn given_value(parameter: &Parameter, value: &Value, current_dir: &Path, has_uris: bool) -> Result<Option<Value>> {
     if !holds_paths(parameter) {
         return Ok(Some(value.clone()));

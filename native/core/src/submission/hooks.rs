@@ -117,11 +117,12 @@ impl Hooks {
         Ok(found)
     }
 
-    /// Asks whether they may run. Nobody to ask is a yes: the configuration allows them.
+    /// Asks whether they may run. Nobody to ask is a yes, because the configuration allows them, but for the official
+    /// client.
     pub(super) fn confirm(&self, submission: &Submission, callbacks: &Callbacks<'_>) -> Result<()> {
-        let (false, false, Some(ask)) = (self.sources.is_empty(), submission.auto_accept, callbacks.on_confirm) else {
+        if self.sources.is_empty() || submission.auto_accept {
             return Ok(());
-        };
+        }
         let mut message = String::from("This submission runs programs:\n");
         for source in &self.sources {
             for (when, hooks) in
@@ -133,6 +134,17 @@ impl Hooks {
                 }
             }
         }
+        let Some(ask) = callbacks.on_confirm else {
+            if !submission.as_official_client {
+                return Ok(());
+            }
+            callbacks.print(&message);
+            return Err(CoreError::Canceled(
+                "The submission was canceled, because nobody could be asked whether its hooks may run. Nothing was \
+                 sent. Give a callback that answers, or turn settings.auto_accept on."
+                    .into(),
+            ));
+        };
         if ask(&format!("{message}\n\nRun them?"), true) {
             return Ok(());
         }

@@ -15,7 +15,8 @@ use crate::error::{CoreError, Result};
 /// As many paths as a message can hold and still be read.
 const MOST_SHOWN: usize = 10;
 
-/// Asks about files outside of the known folders; says what will be transferred either way.
+/// Asks about files outside of the known folders, and as the official client about all; says what will be transferred
+/// either way.
 pub(super) fn confirm(
     submission: &Submission,
     bundle: &Bundle,
@@ -25,14 +26,23 @@ pub(super) fn confirm(
     callbacks: &Callbacks<'_>,
 ) -> Result<()> {
     let files = if prepared.total_files == 1 { "file" } else { "files" };
-    callbacks.print(&format!(
-        "The job reads {} input {files}, {} in total.",
-        prepared.total_files,
-        human_size(prepared.total_bytes)
-    ));
+    let summary =
+        format!("The job reads {} input {files}, {} in total.", prepared.total_files, human_size(prepared.total_bytes));
+    callbacks.print(&summary);
+    let declined = || Err(CoreError::UserCanceled("The submission was declined. Nothing was uploaded.".into()));
     let unknown = unknown_files(submission, bundle, parameters, locations, prepared);
     if unknown.is_empty() {
-        return Ok(());
+        let Some(ask) = callbacks.on_confirm.filter(|_| submission.as_official_client && !submission.auto_accept)
+        else {
+            return Ok(());
+        };
+        let moved = prepared.groups.iter().filter(|group| !(group.inputs.is_empty() && group.outputs.is_empty()));
+        let roots: Vec<String> = moved.map(|group| format!("\n  {}", group.root.display())).collect();
+        if roots.is_empty() {
+            return Ok(());
+        }
+        let question = format!("{summary} It reads and writes below:\n{}\n\nSubmit it?", roots.concat());
+        return if ask(&question, true) { Ok(()) } else { declined() };
     }
     let message = describe(&unknown);
     if submission.auto_accept && !submission.from_gui {
@@ -51,7 +61,7 @@ pub(super) fn confirm(
     if ask(&format!("{message}\n\nUpload them all the same?"), false) {
         return Ok(());
     }
-    Err(CoreError::UserCanceled("The submission was declined. Nothing was uploaded.".into()))
+    declined()
 }
 
 /// The files that lie outside of the known folders.

@@ -49,6 +49,8 @@ pub struct Params {
     pub known_asset_paths: Option<Vec<PathBuf>>,
     /// Whether questions are answered by their default.
     pub auto_accept: Option<bool>,
+    /// Whether to do as the official client where it lets more pass, asks more or sends more.
+    pub as_official_client: Option<bool>,
     /// Look for every object in the store, whatever the cache says.
     pub force_s3_check: Option<bool>,
     /// Write a snapshot instead of submitting.
@@ -85,6 +87,7 @@ impl Params {
         "from_gui",
         "known_asset_paths",
         "auto_accept",
+        "as_official_client",
         "force_s3_check",
         "debug_snapshot_dir",
         "queue_parameter_definitions",
@@ -127,6 +130,9 @@ pub struct Submission {
     pub known_asset_paths: Vec<PathBuf>,
     /// Whether questions are answered by their default.
     pub auto_accept: bool,
+    /// Whether to do as the official client: the limits of failures are sent with the defaults of their settings too,
+    /// values of parameters need not fit by the letter, every transfer is asked about, and hooks do not run unasked.
+    pub as_official_client: bool,
     /// Look for every object in the store.
     pub force_s3_check: bool,
     /// Write a snapshot instead of submitting.
@@ -186,12 +192,13 @@ impl Submission {
         if let Some(status) = params.target_task_run_status {
             asked.insert("targetTaskRunStatus".into(), status.into());
         }
+        let as_official_client = params.as_official_client.unwrap_or(false);
         let mut fallback = Map::new();
         for (member, setting) in [
             ("maxFailedTasksCount", "settings.max_failed_tasks_count"),
             ("maxRetriesPerTask", "settings.max_retries_per_task"),
         ] {
-            if config.stored(setting)?.is_some() {
+            if as_official_client || config.stored(setting)?.is_some() {
                 fallback.insert(member.into(), config.get_number(setting)?.into());
             }
         }
@@ -220,6 +227,7 @@ impl Submission {
             from_gui: params.from_gui.unwrap_or(false),
             known_asset_paths,
             auto_accept: params.auto_accept.map_or_else(|| config.get_bool("settings.auto_accept"), Ok)?,
+            as_official_client,
             force_s3_check: params.force_s3_check.map_or_else(|| config.get_bool("settings.force_s3_check"), Ok)?,
             debug_snapshot_dir: params.debug_snapshot_dir.filter(|folder| !folder.as_os_str().is_empty()),
             allow_bundle_hooks: config.get_bool("settings.allow_bundle_hooks")?,

@@ -22,6 +22,8 @@ pub(super) struct Plan<'a> {
     pub(super) submission: Cow<'a, Submission>,
     pub(super) bundle: Bundle,
     pub(super) parameters: Vec<Parameter>,
+    /// Names of values that were given and that nothing defines.
+    pub(super) undefined: Vec<String>,
     pub(super) references: AssetReferences,
     /// The members of `CreateJob`, without the attachments.
     pub(super) request: Map<String, Value>,
@@ -32,7 +34,12 @@ impl<'a> Plan<'a> {
     pub(super) fn make(submission: Cow<'a, Submission>, bundle: Bundle, surroundings: &Surroundings) -> Result<Self> {
         let (template, template_type) = bundle.template_text(submission.name.as_deref())?;
         let mut merged = parameters::merge(&surroundings.queue_parameters, &bundle.parameters)?;
-        parameters::apply(&mut merged, &submission.job_parameters, &submission.current_dir, bundle.has_uris())?;
+        let mut given = submission.job_parameters.clone();
+        let mut undefined = Vec::new();
+        if submission.as_official_client {
+            undefined = parameters::loosen(&mut merged, &mut given);
+        }
+        parameters::apply(&mut merged, &given, &submission.current_dir, bundle.has_uris())?;
         let mut references = bundle.references.clone();
         references.add_parameters(&merged, bundle.has_uris());
         let (members, values) = parameters::split(&merged)?;
@@ -51,7 +58,7 @@ impl<'a> Plan<'a> {
         }
         request.extend(submission.limits(&members));
         limits::check_request(&request)?;
-        Ok(Self { submission, bundle, parameters: merged, references, request })
+        Ok(Self { submission, bundle, parameters: merged, undefined, references, request })
     }
 
     /// The job's name.
@@ -76,7 +83,7 @@ impl<'a> Plan<'a> {
         callbacks: &Callbacks<'_>,
     ) -> Result<Self> {
         let mut submission = self.submission.into_owned();
-        let mut bundle = Bundle::read(&self.bundle.folder)?;
+        let mut bundle = Bundle::read_as(&self.bundle.folder, submission.as_official_client)?;
         if let Some(template) = answers.remove("template") {
             let template = template_of(&bundle, template)?;
             bundle = bundle.with_template(template)?;
