@@ -49,7 +49,7 @@ pub struct Params {
     pub known_asset_paths: Option<Vec<PathBuf>>,
     /// Whether questions are answered by their default.
     pub auto_accept: Option<bool>,
-    /// Whether to do as the official client where it lets more pass, asks more or sends more.
+    /// Whether to do as the official client where it lets more pass or asks more.
     pub as_official_client: Option<bool>,
     /// Look for every object in the store, whatever the cache says.
     pub force_s3_check: Option<bool>,
@@ -130,8 +130,8 @@ pub struct Submission {
     pub known_asset_paths: Vec<PathBuf>,
     /// Whether questions are answered by their default.
     pub auto_accept: bool,
-    /// Whether to do as the official client: the limits of failures are sent with the defaults of their settings too,
-    /// values of parameters need not fit by the letter, every transfer is asked about, and hooks do not run unasked.
+    /// Whether to do as the official client: values of parameters need not fit by the letter, every transfer is asked
+    /// about, and hooks do not run unasked.
     pub as_official_client: bool,
     /// Look for every object in the store.
     pub force_s3_check: bool,
@@ -192,15 +192,12 @@ impl Submission {
         if let Some(status) = params.target_task_run_status {
             asked.insert("targetTaskRunStatus".into(), status.into());
         }
-        let as_official_client = params.as_official_client.unwrap_or(false);
         let mut fallback = Map::new();
         for (member, setting) in [
             ("maxFailedTasksCount", "settings.max_failed_tasks_count"),
             ("maxRetriesPerTask", "settings.max_retries_per_task"),
         ] {
-            if as_official_client || config.stored(setting)?.is_some() {
-                fallback.insert(member.into(), config.get_number(setting)?.into());
-            }
+            fallback.insert(member.into(), config.get_number(setting)?.into());
         }
         let mut known_asset_paths = params.known_asset_paths.unwrap_or_default();
         known_asset_paths.extend(std::env::split_paths(&config.get("settings.known_asset_paths")?));
@@ -227,7 +224,7 @@ impl Submission {
             from_gui: params.from_gui.unwrap_or(false),
             known_asset_paths,
             auto_accept: params.auto_accept.map_or_else(|| config.get_bool("settings.auto_accept"), Ok)?,
-            as_official_client,
+            as_official_client: params.as_official_client.unwrap_or(false),
             force_s3_check: params.force_s3_check.map_or_else(|| config.get_bool("settings.force_s3_check"), Ok)?,
             debug_snapshot_dir: params.debug_snapshot_dir.filter(|folder| !folder.as_os_str().is_empty()),
             allow_bundle_hooks: config.get_bool("settings.allow_bundle_hooks")?,

@@ -85,8 +85,10 @@ def priority(caller: Caller) -> None:
 
 def _limit(param: str, member: str, setting: str | None) -> Callable[[Caller], None]:
     def check(caller: Caller) -> None:
-        assert member not in caller.submit()
-        if setting is not None:
+        if setting is None:
+            assert member not in caller.submit()
+        else:
+            assert caller.submit()[member] == int(_native.get_setting(setting))
             _native.set_setting(setting, "9")
             assert caller.submit()[member] == 9
         caller.bundle.values(**{f"deadline__{member}": 8})

@@ -19,6 +19,8 @@ def test_the_plainest_job(service: DeadlineService, submit: Callable[..., Any]) 
         "template": TEMPLATE,
         "templateType": "YAML",
         "priority": 50,
+        "maxFailedTasksCount": 20,
+        "maxRetriesPerTask": 5,
     }
     assert printed == [
         "Submitting to the queue Test Queue.",
@@ -46,7 +48,7 @@ def test_everything_from_the_configuration(service: DeadlineService, bundle: Bun
     body = create_job(service)
     assert body["storageProfileId"] == STORAGE_PROFILE
     assert body["maxRetriesPerTask"] == 2
-    assert "maxFailedTasksCount" not in body
+    assert body["maxFailedTasksCount"] == 20
     assert aws_environment.read_text() == before, "submitting wrote the configuration"
 
 

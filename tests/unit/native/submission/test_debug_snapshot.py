@@ -42,6 +42,7 @@ def test_a_snapshot_without_files(
         "template": TEMPLATE,
         "templateType": "YAML",
         "priority": 50,
+        "maxFailedTasksCount": 20,
         "maxRetriesPerTask": 2,
     }
     assert (folder / "template_param.data").read_text() == TEMPLATE
@@ -117,6 +118,10 @@ def test_the_scripts_submit_the_job(
             "YAML",
             "--priority",
             "50",
+            "--max-failed-tasks-count",
+            "20",
+            "--max-retries-per-task",
+            "5",
             "--target-task-run-status",
             "SUSPENDED",
             "--attachments",
