@@ -585,9 +585,9 @@ def create_job_from_job_bundle(
     - ``job_attachments_file_system`` (``COPIED``, ``VIRTUAL``), ``force_s3_check``, ``require_paths_exist``
     - ``known_asset_paths``: list of folders whose files are uploaded without a question
     - ``auto_accept`` (else the setting), ``from_gui``: questions are asked even with ``auto_accept``
-    - ``as_official_client``: as the official client in what it lets pass and asks. Numbers and truth values are text for
-      a STRING, values of parameters that nothing defines are left out, and ``on_print`` says so; ``on_confirm`` is asked
-      before files of known folders move, and hooks do not run where there is nobody to ask
+    - ``as_official_client``: as the official client in what it lets pass and asks. Numbers and truth values are text
+      for a STRING, values of parameters that nothing defines are left out, and ``on_print`` says so; ``on_confirm`` is
+      asked before files of known folders move, and hooks do not run where there is nobody to ask
     - ``submitter_name`` (``Custom``), ``submitter_version``: for the user agent, hooks and telemetry
     - ``queue_parameter_definitions``: when the caller has them already
     - ``max_tasks``: how many tasks the farm takes in one job (2,147,483,647, what the service's model can count; an
