@@ -75,7 +75,8 @@ def test_the_local_farm(shotput: Command, tmp_path: Path) -> None:
     assert shotput.document("job", "list") == {"jobs": []}
     text = shotput("doctor", folder)
     assert text.startswith("Target\n  ✓  configuration")
-    assert text.endswith(f"✓ Ready. {len(document['findings'])} ok\n  Next: shotput submit {folder} --target local\n")
+    passed = len(document["findings"])
+    assert text.endswith(f"✓ Ready. {passed} passed\n  Next: shotput submit {folder} --target local\n")
     assert shotput.farm["secret_access_key"] not in text
     # What it promises holds.
     assert shotput.document("submit", folder, "--wait")["taskRunStatus"] == "SUCCEEDED"
