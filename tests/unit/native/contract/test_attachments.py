@@ -217,9 +217,14 @@ def test_two_roots_in_one_folder(store: Any, tmp_path: Path) -> None:
 
 def test_what_was_stored_last_wins(store: Any, tmp_path: Path) -> None:
     """Whatever the order in which they are named; the store counts in seconds, within one the start of the run does."""
-    put(store, f"{run_folder(1, 2)}/a_output", frame="the later run")
-    put(store, f"{run_folder(2, 1)}/a_output", frame="the earlier run")
     paths = [f"{run_folder(1, 2)}/a_output", f"{run_folder(2, 1)}/a_output"]
+    s3 = client(store.endpoint, KEY, SECRET)
+    stored: set[Any] = set()
+    while len(stored) != 1:  # a second may end between the two
+        put(store, paths[0], frame="the later run")
+        put(store, paths[1], frame="the earlier run")
+        keys = [f"{PREFIX}/Manifests/{path}" for path in paths]
+        stored = {s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys}
     order: Callable[[list[str]], Any]
     for order in (list, reversed):
         wanted = [{"group": path, "path": path, "root_path": str(tmp_path / "home")} for path in order(paths)]
