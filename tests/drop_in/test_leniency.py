@@ -83,7 +83,7 @@ def test_paths_that_only_a_queue_names_belong_to_the_job(workstation: Workstatio
         "dataFlow": "IN",
     }
     references = AssetReferences()
-    apply_job_parameters([], "bundle", [dict(definition)], references)  # type: ignore[list-item]
+    apply_job_parameters([], "bundle", [definition.copy()], references)
     assert references.input_filenames == {str(script)}
     arguments = workstation.folder / "snapshot"
     api.create_job_from_job_bundle(

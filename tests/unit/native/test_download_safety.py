@@ -244,6 +244,20 @@ def test_killed_in_the_middle(download: Download, after: int, started: Callable[
     assert all((download.root / path).read_bytes() == content for path, content in files.items())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="how many names a file has is not asked there")
+def test_killed_between_the_two_names_of_a_file(download: Download) -> None:
+    """A part gets its place as a second name, and then loses the first; both are there for a moment."""
+    download.put(("frame", b"frame"), ("other", b"other"))
+    download()
+    own = [path.with_name(f"{path.name}.own") for path in (download.root / "frame", download.root / "other")]
+    for path in own:  # other names that its user gave it are the user's
+        path.hardlink_to(path.with_suffix(""))
+    digest = _native.hash_bytes(b"frame" + _native.hash_bytes(b"frame").encode())
+    (download.root / f".shotput-{digest[:16]}.part").hardlink_to(download.root / "frame")
+    download()
+    assert below(download.root) == ["frame", "frame.own", "other", "other.own"]
+
+
 @pytest.fixture
 def started() -> Iterator[Callable[..., Any]]:
     """Starts Python code in a process of its own, which does not outlive the test."""

@@ -101,7 +101,10 @@ pub(crate) async fn fetch(
     let mut wanted = Vec::new();
     for task in tasks {
         let keep = match task.path.symlink_metadata() {
-            Ok(found) if is_same(&found, &task.entry) => Some(true),
+            Ok(found) if is_same(&found, &task.entry) => {
+                remove_twin(&task, &found)?;
+                Some(true)
+            }
             Ok(found) if found.is_dir() => {
                 return Err(CoreError::Attachments(format!(
                     "Cannot write the file {}: a folder of this name is in its place. Move it away and try again.",
@@ -359,6 +362,16 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         _ => Ok(()),
     }
+}
+
+/// Removes the name of a part that has its place already: whoever was killed between giving it the one name and taking
+/// the other left both.
+fn remove_twin(task: &Task, found: &std::fs::Metadata) -> Result<()> {
+    let part = part_path(task);
+    if is_own(found) || !is_at(found, &part) {
+        return Ok(());
+    }
+    remove_if_there(&part).map_err(|err| cannot_write(&part, &err))
 }
 
 /// Whether an open file still has this name: another download may have moved it to its place meanwhile.

@@ -130,7 +130,10 @@ class TestFolder:
 
     def test_what_an_environment_left_running_ends_with_the_session(self, session: Make, recorder: Recorder) -> None:
         # What is still in the group when the action ends is killed with it, so the child says itself when it has left.
-        leaves = "setsid sh -c 'echo pid $$ > left; sleep 300; :' >/dev/null 2>&1 & until [ -s left ]; do sleep 0.01; done; cat left"  # noqa: E501
+        leaves = (
+            "setsid sh -c 'echo pid $$ > left; sleep 300; :' >/dev/null 2>&1 &"
+            " until [ -s left ]; do sleep 0.01; done; cat left"
+        )
         made = job(environments=[environment("host", leaves)])
         opened = session()
         opened.enter_environment(made.job_environments[0])
