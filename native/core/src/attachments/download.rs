@@ -6,20 +6,22 @@
 //! files: a job that wrote into a link would corrupt the object for every other job.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
 use super::cache::microseconds;
-use super::hash::{Hasher, hash_bytes, read_full};
+use super::hash::hash_bytes;
 use super::manifest::{Entry, Manifest};
-use super::paths::{Root, disk_fault, ignores_case};
+pub use super::part::Conflict;
+use super::part::{
+    BLOCK, Claim, Part, cannot_write, modified, open_part, part_path, publish, remove_twin, write_whole,
+};
+use super::paths::{Root, ignores_case};
 use super::progress::Tracker;
 use super::s3::Fault;
 use super::store::Store;
@@ -27,44 +29,10 @@ use crate::{CoreError, Result};
 
 /// Files up to this size are fetched whole; larger ones as a stream that can go on later.
 const WHOLE: u64 = 8 * 1024 * 1024;
-/// Bytes of a stream that are hashed and written at once.
-const BLOCK: usize = 4 * 1024 * 1024;
 const NEAR_REQUESTS: usize = 8;
 const FAR_REQUESTS: usize = 32;
 /// How often one object is tried: a lost connection, or bytes that are not what they should be.
 const ATTEMPTS: usize = 3;
-/// Copies of one name that are counted before giving up.
-const MAX_COPIES: u32 = 9_999;
-
-/// What to do with a file that is there and differs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Conflict {
-    /// Keep it.
-    Skip,
-    /// Replace it.
-    Overwrite,
-    /// Put the new one beside it, as `name (1).ext`.
-    #[default]
-    CreateCopy,
-}
-
-impl Conflict {
-    /// Reads the word of the settings and the command line.
-    ///
-    /// # Errors
-    /// `Attachments` for another word.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "SKIP" => Ok(Self::Skip),
-            "OVERWRITE" => Ok(Self::Overwrite),
-            "CREATE_COPY" => Ok(Self::CreateCopy),
-            other => Err(CoreError::Attachments(format!(
-                "The conflict resolution {other:?} is not known. Use SKIP, OVERWRITE or CREATE_COPY."
-            ))),
-        }
-    }
-}
-
 /// A file that lies in its place now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -102,7 +70,7 @@ pub(crate) async fn fetch(
     for task in tasks {
         let keep = match task.path.symlink_metadata() {
             Ok(found) if is_same(&found, &task.entry) => {
-                remove_twin(&task, &found)?;
+                remove_twin(&task.path, &task.entry, &found)?;
                 Some(true)
             }
             Ok(found) if found.is_dir() => {
@@ -214,10 +182,6 @@ fn check_space(_roots: &[Root], _wanted: &[Task]) -> Result<()> {
     Ok(())
 }
 
-fn cannot_write(path: &Path, err: &io::Error) -> CoreError {
-    CoreError::Attachments(format!("Cannot write {}: {}.", path.display(), disk_fault(err)))
-}
-
 fn damaged(store: &Store, entry: &Entry, path: &Path) -> CoreError {
     CoreError::Attachments(format!(
         "The object s3://{}/{} is damaged: its content is not that of its hash, so {} was not written. Remove the \
@@ -226,14 +190,6 @@ fn damaged(store: &Store, entry: &Entry, path: &Path) -> CoreError {
         store.data_key(&entry.hash),
         path.display()
     ))
-}
-
-/// The name beside its place under which a file is made: the same for each attempt, so that a later one goes on. Who
-/// comes while another download makes the same file there uses a name of its own: see [`Claim`].
-fn part_path(task: &Task) -> PathBuf {
-    let name = task.path.file_name().unwrap_or_default().as_encoded_bytes();
-    let unique = &hash_bytes(&[name, task.entry.hash.as_bytes()].concat())[..16];
-    task.path.with_file_name(format!(".shotput-{unique}.part"))
 }
 
 /// The bytes of an object from `start` on; an object of the old layout, without suffix, is found too.
@@ -287,7 +243,7 @@ async fn whole(store: &Store, task: &Task, conflict: Conflict, copies: &Mutex<Ha
                 continue;
             }
         };
-        let (place, entry) = (part_path(task), task.entry.clone());
+        let (place, entry) = (part_path(&task.path, &task.entry), task.entry.clone());
         let written = blocking(&task.path, move || {
             if body.len() as u64 != entry.size || hash_bytes(&body) != entry.hash {
                 return Ok(None);
@@ -302,141 +258,6 @@ async fn whole(store: &Store, task: &Task, conflict: Conflict, copies: &Mutex<Ha
     Err(failure.unwrap_or_else(|| damaged(store, &task.entry, &task.path)))
 }
 
-fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<Claim> {
-    let failed = |err: io::Error| cannot_write(part.parent().unwrap_or(part), &err);
-    let mut claim = Claim::take(part).map_err(failed)?;
-    let mut write = || {
-        claim.file.set_len(0)?;
-        claim.file.write_all(body)?;
-        claim.file.set_modified(modified(entry))
-    };
-    match write() {
-        Ok(()) => Ok(claim),
-        Err(err) => {
-            let _ = std::fs::remove_file(&claim.path);
-            Err(failed(err))
-        }
-    }
-}
-
-/// A part that no other download writes to, on this machine or another, for as long as this is held.
-struct Claim {
-    path: PathBuf,
-    file: File,
-    /// Whether the name is one that no later attempt would find.
-    is_passing: bool,
-}
-
-impl Claim {
-    /// Opens the part of an earlier attempt or makes it, and never what somebody else put there: it could be a link to
-    /// another file.
-    fn take(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        loop {
-            if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
-                remove_if_there(path)?;
-            }
-            let file = open_no_link(options.clone().create(true).truncate(false), path)?;
-            match file.try_lock() {
-                // Where a file system knows no locks, only one download at a time can be told from another.
-                Ok(()) | Err(TryLockError::Error(_)) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let path = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
-                    let file = open_no_link(options.create_new(true), &path)?;
-                    return Ok(Self { path, file, is_passing: true });
-                }
-            }
-            let found = file.metadata()?;
-            if !is_own(&found) {
-                remove_if_there(path)?;
-            } else if is_at(&found, path) {
-                return Ok(Self { path: path.to_path_buf(), file, is_passing: false });
-            }
-        }
-    }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-        _ => Ok(()),
-    }
-}
-
-/// Removes the name of a part that has its place already: whoever was killed between giving it the one name and taking
-/// the other left both.
-fn remove_twin(task: &Task, found: &std::fs::Metadata) -> Result<()> {
-    let part = part_path(task);
-    if is_own(found) || !is_at(found, &part) {
-        return Ok(());
-    }
-    remove_if_there(&part).map_err(|err| cannot_write(&part, &err))
-}
-
-/// Whether an open file still has this name: another download may have moved it to its place meanwhile.
-fn is_at(open: &std::fs::Metadata, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        path.symlink_metadata().is_ok_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = open;
-        path.exists()
-    }
-}
-
-fn modified(entry: &Entry) -> SystemTime {
-    let distance = Duration::from_micros(entry.mtime.unsigned_abs());
-    let time = if entry.mtime < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
-    time.unwrap_or(UNIX_EPOCH)
-}
-
-struct Part {
-    file: File,
-    hasher: Hasher,
-    length: u64,
-}
-
-/// Hashes what a part has.
-fn open_part(mut file: File, size: u64) -> io::Result<Part> {
-    if file.metadata()?.len() > size {
-        file.set_len(0)?;
-    }
-    file.rewind()?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; BLOCK];
-    let mut length = 0;
-    loop {
-        let filled = read_full(&mut file, &mut buffer)?;
-        if filled == 0 {
-            break;
-        }
-        hasher.update(&buffer[..filled]);
-        length += filled as u64;
-    }
-    file.seek(SeekFrom::Start(length))?;
-    Ok(Part { file, hasher, length })
-}
-
-/// Whether a file is nobody else's too: no link of either kind.
-fn is_own(found: &std::fs::Metadata) -> bool {
-    #[cfg(unix)]
-    let links = std::os::unix::fs::MetadataExt::nlink(found);
-    #[cfg(not(unix))]
-    let links = 1;
-    found.is_file() && links == 1
-}
-
-/// Opens a file, and not what a link that was put there meanwhile leads to.
-fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, nix::libc::O_NOFOLLOW);
-    options.open(path)
-}
-
 async fn stream(
     store: &Store,
     task: &Task,
@@ -444,7 +265,7 @@ async fn stream(
     copies: &Mutex<HashSet<PathBuf>>,
     tracker: &Tracker<'_>,
 ) -> Result<PathBuf> {
-    let path = part_path(task);
+    let path = part_path(&task.path, &task.entry);
     let failed = |err: io::Error| cannot_write(&task.path, &err);
     let claim = Claim::take(&path).map_err(failed)?;
     let filled = fill(store, task, &claim, tracker).await;
@@ -543,52 +364,6 @@ async fn append(
             return Ok(Ok(part));
         }
     }
-}
-
-/// Moves a finished part to its place, or beside it.
-fn publish(claim: Claim, place: &Path, conflict: Conflict, copies: &Mutex<HashSet<PathBuf>>) -> Result<PathBuf> {
-    let part = claim.path.as_path();
-    // Held until the name is another; a system that moves no open files does without.
-    let _file = cfg!(unix).then_some(claim.file);
-    let failed = |err: io::Error| {
-        let _ = std::fs::remove_file(part);
-        cannot_write(place, &err)
-    };
-    if conflict == Conflict::Overwrite {
-        return std::fs::rename(part, place).map(|()| place.to_path_buf()).map_err(failed);
-    }
-    // Names are taken one after the other: two files of one download may want the same copy.
-    let mut taken = copies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut name = place.to_path_buf();
-    for number in 1..=MAX_COPIES {
-        if !taken.contains(&name) {
-            // A hard link takes the name only when it is free, in one step; then the other name goes.
-            match std::fs::hard_link(part, &name) {
-                Ok(()) => {
-                    remove_if_there(part).map_err(failed)?;
-                    taken.insert(name.clone());
-                    return Ok(name);
-                }
-                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
-                    if conflict == Conflict::Skip {
-                        let _ = std::fs::remove_file(part);
-                        return Ok(name);
-                    }
-                }
-                // No links on this file system: look, then move.
-                Err(_) if name.symlink_metadata().is_err() => {
-                    std::fs::rename(part, &name).map_err(failed)?;
-                    taken.insert(name.clone());
-                    return Ok(name);
-                }
-                Err(_) => {}
-            }
-        }
-        let stem = place.file_stem().unwrap_or_default().to_string_lossy();
-        let extension = place.extension().map(|text| format!(".{}", text.to_string_lossy())).unwrap_or_default();
-        name = place.with_file_name(format!("{stem} ({number}){extension}"));
-    }
-    Err(failed(io::Error::other(format!("{MAX_COPIES} copies of this name are there"))))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod mapping;
 pub mod multipart;
 pub mod outputs;
+mod part;
 pub mod paths;
 pub mod probe;
 pub mod progress;
