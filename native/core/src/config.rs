@@ -120,6 +120,15 @@ impl Config {
         let section = self.section_of(setting);
         let stored =
             if cfg!(windows) && setting.kind != Kind::Text { value.replace('\\', "/") } else { value.to_owned() };
+        // In the name of a section a line break makes a file that no program can read, and Python reads no lone `\r`.
+        let is_broken = |text: &str, breaks: &[char]| text.contains(breaks).then(|| text.to_owned());
+        let names_sections = SETTINGS.iter().any(|other| other.scope == Some(setting.name));
+        let breaks: &[char] = if names_sections { &['\n', '\r'] } else { &['\r'] };
+        if let Some(text) = is_broken(&stored, breaks).or_else(|| is_broken(&section, &['\n', '\r'])) {
+            return Err(CoreError::Config(format!(
+                "The setting {name} cannot be stored: {text:?} has a line break. Give one line."
+            )));
+        }
         self.document.set(&section, key_of(setting), &ini::escape(&stored));
         Ok(())
     }

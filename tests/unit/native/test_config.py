@@ -123,6 +123,32 @@ def test_the_file_is_written_whole_and_for_its_owner_only(config_path: Path) -> 
     assert list(config_path.parent.iterdir()) == [config_path]
 
 
+@pytest.mark.parametrize("value", ["a\nb", "a\n[b]\nc = d", "a\rb", "a\n", "\r\n"])
+def test_a_line_break_names_no_section(value: str, config_path: Path) -> None:
+    """In the name of a section it would make a file that no program can read."""
+    _native.set_setting("defaults.aws_profile_name", "studio", str(config_path))
+    before = config_path.read_text()
+    for name in ("defaults.aws_profile_name", "defaults.farm_id"):
+        with pytest.raises(ConfigError) as caught:
+            _native.set_setting(name, value, str(config_path))
+        quoted = value.replace("\n", "\\n").replace("\r", "\\r")
+        assert str(caught.value) == (
+            f'The setting {name} cannot be stored: "{quoted}" has a line break. Give one line.'
+        )
+    assert config_path.read_text() == before
+    # A profile that another program wrote over two lines is no name for a section.
+    config_path.write_text("[defaults]\naws_profile_name = a\n\tb\n")
+    with pytest.raises(ConfigError) as caught:
+        _native.set_setting("defaults.farm_id", "farm-1", str(config_path))
+    assert str(caught.value) == (
+        'The setting defaults.farm_id cannot be stored: "profile-a\\nb defaults" has a line break. Give one line.'
+    )
+    assert _native.get_setting("defaults.aws_profile_name", str(config_path)) == "a\nb"
+    # Python takes a lone one for the end of a line, and reads no file with such a line.
+    with pytest.raises(ConfigError):
+        _native.set_setting("settings.known_asset_paths", "a\rb", str(config_path))
+
+
 def test_a_linked_file_stays_linked(config_path: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared-config"
     shared.write_text("[settings]\nlog_level = INFO\n")
