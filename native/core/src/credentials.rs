@@ -4,6 +4,7 @@
 //! here from the configuration file, the AWS files and the environment; nothing below this module reads any of them.
 
 mod network;
+mod profile_names;
 mod profiles;
 
 use std::fmt;
@@ -266,7 +267,11 @@ impl Target {
         Ok(match &self.profile {
             // A named profile comes before keys in the environment, as with every other tool that is given a profile.
             Some(name) => SharedCredentialsProvider::new(
-                ProfileFileCredentialsProvider::builder().profile_name(name).configure(&provider_config).build(),
+                ProfileFileCredentialsProvider::builder()
+                    .profile_files(profile_names::files(&env, &Fs::real()).await)
+                    .profile_name(profile_names::known_as(name))
+                    .configure(&provider_config)
+                    .build(),
             ),
             None => SharedCredentialsProvider::new(
                 aws_config::default_provider::credentials::DefaultCredentialsChain::builder()
@@ -317,8 +322,13 @@ pub async fn credentials_source_in(config: &Config, env: &Env, fs: &Fs) -> Resul
 }
 
 /// Who logs in to the profile of a configuration. Files are read, nothing is asked over the network.
+///
+/// # Errors
+/// `UnsupportedProfile` when there is no such profile.
 pub async fn login_of(config: &Config) -> Result<ProfileLogin> {
-    Ok(AwsProfile::load(config, &Env::real(), &Fs::real()).await?.login())
+    let profile = AwsProfile::load(config, &Env::real(), &Fs::real()).await?;
+    profile.require(config).map_err(|err| CoreError::UnsupportedProfile(err.to_string()))?;
+    Ok(profile.login())
 }
 
 #[derive(Default)]

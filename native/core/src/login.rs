@@ -355,7 +355,7 @@ impl Running<'_> {
         let said = if output.trim().is_empty() { "nothing".into() } else { format!("{:?}", output.trim()) };
         let Program { name, profile, stays, .. } = self.program;
         let then = if *stays {
-            format!("{verb} in the monitor itself")
+            format!("{} there by hand", verb.replacen("log", "log ", 1))
         } else {
             format!("run `aws {verb} --profile {profile}` in a terminal")
         };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_a_monitor_that_fails(service: DeadlineService, install: Any) -> None:
     assert type(caught.value) is DeadlineOperationError
     assert str(caught.value) == (
         'The Deadline Cloud monitor ended with code 3 at the login of the profile "studio", and said "No such '
-        'profile". Try again, or login in the monitor itself.'
+        'profile". Try again, or log in there by hand.'
     )
 
 
@@ -151,17 +152,28 @@ def test_no_path_of_the_monitor(install: Any, config_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("profile", ["plain", "unheard-of"])
+OF_ANOTHER_KIND = (
+    "Logging in and out is only supported for AWS profiles of the Deadline Cloud monitor and of sign-ins to the AWS "
+    'console; the profile "plain" is neither. Log in with the tool that made it, or set defaults.aws_profile_name in '
+    "{config} to such a profile."
+)
+OF_NO_KIND = (
+    'The AWS profile "unheard-of" (setting defaults.aws_profile_name in {config}) is in neither of the AWS files {aws} '
+    "and {keys}. Add the profile there, or set defaults.aws_profile_name to another one."
+)
+
+
+@pytest.mark.parametrize(("profile", "text"), [("plain", OF_ANOTHER_KIND), ("unheard-of", OF_NO_KIND)])
 @pytest.mark.parametrize("call", [_native.login, _native.logout])
-def test_a_profile_that_the_monitor_did_not_make(call: Any, profile: str, install: Any, config_path: Path) -> None:
+def test_a_profile_that_the_monitor_did_not_make(
+    call: Any, profile: str, text: str, install: Any, config_path: Path
+) -> None:
     monitor = install()
     _native.set_setting("defaults.aws_profile_name", profile, str(config_path))
     with pytest.raises(UnsupportedProfileTypeForLoginLogout) as caught:
         call(str(config_path))
-    assert str(caught.value) == (
-        "Logging in and out is only supported for AWS profiles of the Deadline Cloud monitor and of sign-ins to the "
-        f'AWS console; the profile "{profile}" is neither. Log in with the tool that made it, or set '
-        f"defaults.aws_profile_name in {config_path} to such a profile."
+    assert str(caught.value) == text.format(
+        config=config_path, aws=os.environ["AWS_CONFIG_FILE"], keys=os.environ["AWS_SHARED_CREDENTIALS_FILE"]
     )
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), UnsupportedProfileTypeForLoginLogout)
     assert monitor.calls() == []
@@ -197,7 +209,7 @@ def test_a_logout_that_fails(install: Any) -> None:
         _native.logout(str(monitor.config_path))
     assert str(caught.value) == (
         'The Deadline Cloud monitor ended with code 1 at the logout of the profile "studio", and said nothing. Try '
-        "again, or logout in the monitor itself."
+        "again, or log out there by hand."
     )
 
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use aws_config::profile::{self, Profile, ProfileSet};
 use aws_runtime::env_config::EnvConfigValue;
-use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_types::os_shim_internal::{Env, Fs};
 
+use super::profile_names::{files, known_as};
 use crate::config::Config;
 use crate::error::{CoreError, Result};
 
@@ -52,8 +52,8 @@ impl AwsProfile {
     pub async fn load(config: &Config, env: &Env, fs: &Fs) -> Result<Self> {
         let configured = config.get("defaults.aws_profile_name")?;
         let name = if ["(default)", "default", ""].contains(&configured.as_str()) { None } else { Some(configured) };
-        let selected = name.clone().map(Cow::Owned);
-        let (sections, unreadable) = match profile::load(fs, env, &EnvConfigFiles::default(), selected).await {
+        let selected = name.as_deref().map(|name| Cow::Owned(known_as(name).into_owned()));
+        let (sections, unreadable) = match profile::load(fs, env, &files(env, fs).await, selected).await {
             Ok(sections) => (Some(sections), None),
             Err(err) => (None, Some(crate::service::chain(&err))),
         };

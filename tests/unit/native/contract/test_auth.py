@@ -22,6 +22,11 @@ SOURCES = {
     "named profile without monitor_id": ("plain", "HOST_PROVIDED"),
     "named profile in the credentials file alone": ("keys-only", "HOST_PROVIDED"),
     "named profile with login_session": ("console", "AWS_CONSOLE_LOGIN"),
+    "named profile in quotes": ("quoted", "HOST_PROVIDED"),
+    "named profile of two words": ("two words", "DEADLINE_CLOUD_MONITOR_LOGIN"),
+    "named profile beyond ASCII": ("Köln", "HOST_PROVIDED"),
+    "two words in the credentials file alone": ("keys only", "HOST_PROVIDED"),
+    "two words without quotes are no profile": ("no profile", "NOT_VALID"),
     "default profile": ("(default)", "HOST_PROVIDED"),
     "default profile by its other name": ("default", "HOST_PROVIDED"),
     "default profile, unset": ("", "HOST_PROVIDED"),
@@ -34,9 +39,15 @@ def profiles(aws_environment: Path) -> None:
         "AWS_CONFIG_FILE": (
             "[profile studio]\nmonitor_id = monitor-1\nuser_id = user-1\nidentity_store_id = d-1\n"
             "aws_access_key_id = AKIASTUDIO\naws_secret_access_key = secret\n[profile plain]\nregion = us-west-2\n"
-            f"# [profile gone]\n[profile console]\n{console_sign_in.PROFILE}"
+            f"# [profile gone]\n[profile console]\n{console_sign_in.PROFILE}\n"
+            '[profile "quoted"]\nregion = us-west-2\n[profile no profile]\nregion = us-west-2\n'
+            "[profile 'two words']\nmonitor_id = m\nuser_id = user-1\nsource_profile = keys only\n"
+            "role_arn = arn:aws:iam::0:role/r\n[profile Köln]\nregion = us-west-2\n"
         ),
-        "AWS_SHARED_CREDENTIALS_FILE": "[keys-only]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = secret\n",
+        "AWS_SHARED_CREDENTIALS_FILE": "".join(
+            f"[{name}]\naws_access_key_id = AKIAKEYS\naws_secret_access_key = secret\n"
+            for name in ("keys-only", "keys only")
+        ),
     }.items():
         path = Path(os.environ[variable])
         path.parent.mkdir(exist_ok=True)
@@ -64,6 +75,7 @@ def test_credentials_sources(row: str, service: DeadlineService) -> None:
         ("gone", True, "CONFIGURATION_ERROR"),
         ("console", True, "AUTHENTICATED"),
         ("console", False, "NEEDS_LOGIN"),
+        ("keys only", True, "AUTHENTICATED"),
     ],
 )
 def test_auth_statuses(profile: str, answers: bool, status: str, service: DeadlineService) -> None:
