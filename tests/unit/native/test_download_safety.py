@@ -17,7 +17,7 @@ from attachment_files import BUCKET, KEY, PREFIX, SECRET, target
 from fakes.relay import relaying
 from fakes.s3_requests import client
 from shotput import _native
-from shotput.errors import AttachmentsError
+from shotput.errors import AttachmentsError, DeadlineOperationCanceled
 
 RUN = "farm-1/queue-1/job-1/step-1/task-1/2026-01-01T00:00:00.000000Z_sessionaction-1-0"
 MTIME = 1_700_000_000_123_456
@@ -242,6 +242,26 @@ def test_killed_in_the_middle(download: Download, after: int, started: Callable[
         assert relay.answered < 42 * MEBIBYTE - after // 2
     assert below(download.root) == sorted([*files, "small/"])
     assert all((download.root / path).read_bytes() == content for path, content in files.items())
+
+
+def test_a_cancel_leaves_no_part_of_a_small_file(download: Download) -> None:
+    """No later download could go on with one, and nobody sees it."""
+    download.put(*((f"{index:03}", os.urandom(200_000)) for index in range(200)))
+    with pytest.raises(DeadlineOperationCanceled):
+        getattr(_native, download.kind)(download.params(), on_progress=lambda info: False)
+    visible = below(download.root)
+    assert 50 <= len(visible) < 200
+    assert [path for path in visible if path.endswith(".part")] == []
+
+
+@pytest.mark.parametrize("paths", [("out", "out/a/b.exr"), ("out/a/b.exr", "out")])
+def test_a_file_whose_name_others_need_for_their_folder(download: Download, paths: tuple[str, str]) -> None:
+    download.put(("good", GOOD), *((path, path.encode()) for path in paths))
+    assert download.refusal() == (
+        f'Nothing was written to {download.root}: there, "out" is a file, and "out/a/b.exr" needs a folder of this '
+        "name."
+    )
+    assert below(download.root) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="how many names a file has is not asked there")

@@ -125,7 +125,8 @@ fn push(done: &Mutex<Vec<Placed>>, task: &Task, path: PathBuf) {
     done.push(Placed { root: task.root, path, entry: task.entry.clone() });
 }
 
-/// Two files that a folder takes for one are refused: the second would silently take the place of the first.
+/// Two files that a folder takes for one are refused: the second would silently take the place of the first. So is a
+/// file whose name others need for their folder.
 fn check_names(roots: &[Root], tasks: &[Task], ignores_case: impl Fn(&Path) -> bool) -> Result<()> {
     let mut names: HashMap<String, &Task> = HashMap::with_capacity(tasks.len());
     for task in tasks {
@@ -138,6 +139,24 @@ fn check_names(roots: &[Root], tasks: &[Task], ignores_case: impl Fn(&Path) -> b
                 other.entry.path,
                 task.entry.path
             )));
+        }
+    }
+    let mut folders = HashSet::new();
+    for task in tasks {
+        let root = roots[task.root].path();
+        for folder in task.path.ancestors().skip(1).take_while(|folder| *folder != root) {
+            if !folders.insert(folder) {
+                break;
+            }
+            let Some(file) = names.get(&folder.to_string_lossy().to_lowercase()) else { continue };
+            if file.path == folder || ignores_case(root) {
+                return Err(CoreError::Attachments(format!(
+                    "Nothing was written to {}: there, {:?} is a file, and {:?} needs a folder of this name.",
+                    root.display(),
+                    file.entry.path,
+                    task.entry.path
+                )));
+            }
         }
     }
     Ok(())
@@ -272,9 +291,9 @@ async fn stream(
     match filled {
         Ok(()) => publish(claim, &task.path, conflict, copies),
         Err(err) => {
-            // What a later attempt would not find, or would find empty, is not left behind.
-            if claim.is_passing || claim.file.metadata().is_ok_and(|found| found.len() == 0) {
-                let _ = std::fs::remove_file(&claim.path);
+            // What a later attempt would find empty is not left behind.
+            if claim.file.metadata().is_ok_and(|found| found.len() == 0) {
+                claim.give_up();
             }
             Err(err)
         }
@@ -389,6 +408,19 @@ mod tests {
                 folder.path().display()
             )
         );
+        let of_folder = |file: &str, other: &str| {
+            format!(
+                "Nothing was written to {}: there, {file:?} is a file, and {other:?} needs a folder of this name.",
+                folder.path().display()
+            )
+        };
+        for tasks in [[task("out"), task("out/a/b.exr")], [task("out/a/b.exr"), task("out")]] {
+            let refused = check_names(&roots, &tasks, |_| false).unwrap_err();
+            assert_eq!(refused.to_string(), of_folder("out", "out/a/b.exr"));
+        }
+        assert!(check_names(&roots, &[task("Out"), task("out/b")], |_| false).is_ok());
+        let refused = check_names(&roots, &[task("Out"), task("out/b")], |_| true).unwrap_err();
+        assert_eq!(refused.to_string(), of_folder("Out", "out/b"));
         // Letters beyond ASCII have two cases too.
         assert!(check_names(&roots, &[task("Ä"), task("ä")], |_| true).is_err());
         // The question is asked of the folder itself, and leaves nothing there.

@@ -67,24 +67,47 @@ pub(super) fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<Cl
         claim.file.write_all(body)?;
         claim.file.set_modified(modified(entry))
     };
-    match write() {
-        Ok(()) => Ok(claim),
-        Err(err) => {
-            let _ = std::fs::remove_file(&claim.path);
-            Err(failed(err))
-        }
-    }
+    // No later attempt goes on with it, and whoever waits for it may be gone: a download that was canceled.
+    claim.leftover.arm();
+    write().map_err(failed)?;
+    Ok(claim)
 }
 
 /// A part that no other download writes to, on this machine or another, for as long as this is held.
 pub(super) struct Claim {
+    leftover: Leftover,
     pub(super) path: PathBuf,
     pub(super) file: File,
-    /// Whether the name is one that no later attempt would find.
-    pub(super) is_passing: bool,
+}
+
+/// Removes a part when it is dropped, where no later attempt could go on with it.
+struct Leftover(PathBuf, bool);
+
+impl Leftover {
+    fn arm(&mut self) {
+        self.1 = true;
+    }
+
+    fn disarm(&mut self) {
+        self.1 = false;
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if self.1 {
+            // What failed before is told, and not that this fails too.
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
 }
 
 impl Claim {
+    /// Has the part removed unless it is published.
+    pub(super) fn give_up(mut self) {
+        self.leftover.arm();
+    }
+
     /// Opens the part of an earlier attempt or makes it, and never what somebody else put there: it could be a link to
     /// another file.
     pub(super) fn take(path: &Path) -> io::Result<Self> {
@@ -101,14 +124,16 @@ impl Claim {
                 Err(TryLockError::WouldBlock) => {
                     let path = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
                     let file = open_no_link(options.create_new(true), &path)?;
-                    return Ok(Self { path, file, is_passing: true });
+                    // A name that no later attempt would find.
+                    return Ok(Self { leftover: Leftover(path.clone(), true), path, file });
                 }
             }
             let found = file.metadata()?;
             if !is_own(&found) {
                 remove_if_there(path)?;
             } else if is_at(&found, path) {
-                return Ok(Self { path: path.to_path_buf(), file, is_passing: false });
+                let path = path.to_path_buf();
+                return Ok(Self { leftover: Leftover(path.clone(), false), path, file });
             }
         }
     }
@@ -201,15 +226,17 @@ pub(super) fn publish(
     conflict: Conflict,
     copies: &Mutex<HashSet<PathBuf>>,
 ) -> Result<PathBuf> {
-    let part = claim.path.as_path();
-    // Held until the name is another; a system that moves no open files does without.
-    let _file = cfg!(unix).then_some(claim.file);
-    let failed = |err: io::Error| {
-        let _ = std::fs::remove_file(part);
-        cannot_write(place, &err)
-    };
+    let Claim { leftover, path, file } = claim;
+    let part = path.as_path();
+    // Held until the name is another or gone; a system that moves no open files does without.
+    let _file = cfg!(unix).then_some(file);
+    let mut leftover = leftover;
+    leftover.arm();
+    let failed = |err: io::Error| cannot_write(place, &err);
     if conflict == Conflict::Overwrite {
-        return std::fs::rename(part, place).map(|()| place.to_path_buf()).map_err(failed);
+        std::fs::rename(part, place).map_err(failed)?;
+        leftover.disarm();
+        return Ok(place.to_path_buf());
     }
     // Names are taken one after the other: two files of one download may want the same copy.
     let mut taken = copies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -220,18 +247,19 @@ pub(super) fn publish(
             match std::fs::hard_link(part, &name) {
                 Ok(()) => {
                     remove_if_there(part).map_err(failed)?;
+                    leftover.disarm();
                     taken.insert(name.clone());
                     return Ok(name);
                 }
                 Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
                     if conflict == Conflict::Skip {
-                        let _ = std::fs::remove_file(part);
                         return Ok(name);
                     }
                 }
                 // No links on this file system: look, then move.
                 Err(_) if name.symlink_metadata().is_err() => {
                     std::fs::rename(part, &name).map_err(failed)?;
+                    leftover.disarm();
                     taken.insert(name.clone());
                     return Ok(name);
                 }
