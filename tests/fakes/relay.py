@@ -65,9 +65,12 @@ class _Connection(socketserver.BaseRequestHandler):
     @staticmethod
     def pass_on(source: socket.socket, sink: socket.socket, look: Callable[[bytes], bool]) -> None:
         try:
+            is_held = False
             while data := source.recv(65536):
-                # What is held back is read and forgotten: the other side waits until it is killed.
-                if look(data):
+                # What is held back is read and forgotten, and so is all behind it: the other side waits until it is
+                # killed, and what nobody got is not counted with what a later connection gets.
+                is_held = is_held or not look(data)
+                if not is_held:
                     sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
