@@ -226,12 +226,11 @@ fn read_parameters(folder: &Path, template: &Document, as_official_client: bool)
 fn read_values(document: &Document) -> Result<Vec<(String, Value)>> {
     let refuse = |what: String| CoreError::Bundle(format!("The parameter values {} {what}.", document.path.display()));
     let shape = "must be {\"parameterValues\": [{\"name\": ..., \"value\": ...}]}";
-    // A document in which nothing stands has no values.
-    if document.value.is_null() {
-        return Ok(Vec::new());
-    }
-    let Some(Value::Array(items)) = document.value.get("parameterValues") else {
-        return Err(refuse(shape.to_owned()));
+    let items = match (&document.value, document.value.get("parameterValues")) {
+        // A document in which nothing of it stands has no values.
+        (Value::Null, _) | (Value::Object(_), None) => return Ok(Vec::new()),
+        (_, Some(Value::Array(items))) => items,
+        _ => return Err(refuse(shape.to_owned())),
     };
     let mut values = Vec::with_capacity(items.len());
     for item in items {

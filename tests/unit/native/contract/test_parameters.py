@@ -366,7 +366,7 @@ def test_controls_by_name(kind: str, control: str) -> None:
             _native.get_parameter_control(definition)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "parameterValues: []\n"])
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}\n", "parameterValues: []\n"])
 def test_values_that_are_none(text: str, bundle: Bundle) -> None:
     without = _native.read_bundle(bundle.folder)["parameters"]
     bundle.write("parameter_values.yaml", text)
