@@ -285,6 +285,11 @@ def test_a_job_that_fails_is_named_and_holds_up_nothing(studio: Studio) -> None:
 def test_refusals(studio: Studio) -> None:
     words = ("job", "outputs", "--sync", "--checkpoint-dir", studio.checkpoints)
     studio.sync(*LOOKBACK)
+    whole = json.loads(studio.checkpoint.read_text())
+
+    def with_(name: str, value: object) -> str:
+        return json.dumps({**whole, name: value})
+
     said = studio.shotput.refused(*words, "last", code=2)
     assert said == "--sync is about all jobs of the queue; leave the job out."
     said = studio.shotput.refused(*words, "--ignore-storage-profiles", "--storage-profile-id", "sp-1", code=2)
@@ -302,6 +307,25 @@ def test_refusals(studio: Studio) -> None:
     assert said.endswith(
         "Remove it or begin anew with --force-bootstrap; --bootstrap-lookback-minutes then says how far back."
     )
+    for text, why in (
+        ("null", "it has not the shape of a checkpoint"),
+        ('{"localStorageProfileId": null}', "it has no 'downloadsStartedTimestamp'"),
+        (with_("downloadsCompletedTimestamp", "2026-01-01T00:00:00"), "the time '2026-01-01T00:00:00' has no offset"),
+        (with_("eventualConsistencyMaxSeconds", 1e300), "it has not the shape of a checkpoint"),
+    ):
+        studio.checkpoint.write_text(text)
+        assert f" cannot be read: {why}. Remove it" in studio.shotput.refused(*words, code=7)
+    for minutes in ("nan", "inf", "1e300", "2e9"):
+        said = studio.shotput.refused(*words, "--bootstrap-lookback-minutes", minutes, code=2)
+        assert said == f"--bootstrap-lookback-minutes {float(minutes):g} leads to no date. Give fewer."
+    before = sorted(studio.checkpoints.iterdir())
+    said = studio.shotput.refused(*words, "--storage-profile-id", f"sp-{'0' * 32}", code=5)
+    assert said.startswith("ResourceNotFoundException: ")
+    assert sorted(studio.checkpoints.iterdir()) == before
+    # What is no process holds no lock.
+    for holder in ("", "x", "0", "-1", "9" * 30):
+        studio.checkpoint.with_name(f"{studio.checkpoint.name}.pid").write_text(holder)
+        studio.sync("--force-bootstrap")
     ignoring = studio.sync("--ignore-storage-profiles")
     assert ignoring["storageProfileId"] is None
     assert ignoring["checkpoint"].endswith("_ignore-storage-profiles_download_checkpoint.json")

@@ -23,6 +23,7 @@ from shotput.local_farm import is_alive
 DEFAULT_FOLDER = Path("~/.deadline/incremental_download")
 WINDOW = timedelta(seconds=120)
 """How long the service may take until a search shows what has happened."""
+_LARGEST_PROCESS_ID = 2**31 - 1
 MAX_FAILURES = 5
 """A job that failed so often is not tried again by itself."""
 
@@ -89,9 +90,10 @@ class Checkpoint:
                 timedelta(seconds=int(document["eventualConsistencyMaxSeconds"])),
                 {job.job["jobId"]: job for job in jobs},
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            why = str(error) if isinstance(error, (OSError, ValueError)) else "it has not the shape of a checkpoint"
             raise AttachmentsError(
-                f"The checkpoint {path} cannot be read: {error}. Remove it or begin anew with --force-bootstrap; "
+                f"The checkpoint {path} cannot be read: {why}. Remove it or begin anew with --force-bootstrap; "
                 "--bootstrap-lookback-minutes then says how far back."
             ) from error
 
@@ -152,8 +154,11 @@ class FailedJobs:
 
 
 def moment(text: str) -> datetime:
-    """A time as the service and the checkpoint write it. Raises ``ValueError``."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """A time as the service and the checkpoint write it. Raises ``ValueError``, also when it is one of no zone."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if time.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset")
+    return time
 
 
 def with_python_times(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,10 +220,12 @@ def _claim(draft: Path, path: Path) -> bool:
 
 
 def _holder(path: Path) -> int | None:
+    """The process that holds a lock; ``None`` where the file names none."""
     try:
-        return int(path.read_text("utf-8"))
+        holder = int(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
+    return holder if 0 < holder <= _LARGEST_PROCESS_ID else None
 
 
 def _replace(path: Path, text: str) -> None:

@@ -81,6 +81,9 @@ def sync(connection: Connection, options: Options, on_transfer: OnTransfer | Non
     Raises ``AttachmentsError`` (another program syncs, the checkpoint cannot be used), ``ServiceError``,
     ``DeadlineOperationCanceled``. Jobs that fail are named in the answer.
     """
+    if options.storage_profile_id is not None:
+        # One that is not there would be noticed by the first job of another machine, whenever that comes.
+        _native.get_storage_profile_for_queue(*connection.queue, options.storage_profile_id, target=connection.target)
     path = checkpoint_path(connection.queue_id, options)
     with locked(path.with_name(f"{path.name}.pid")):
         failed = FailedJobs(_file(connection.queue_id, options, "failed_jobs.json"))

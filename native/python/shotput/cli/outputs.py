@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,24 +51,36 @@ def outputs(
     conflict: Annotated[
         Conflict,
         typer.Option(
-            "--conflict", "--conflict-resolution", case_sensitive=False, help="What to do with files that exist."
+            "--conflict",
+            "--conflict-resolution",
+            metavar="HOW",
+            case_sensitive=False,
+            help="What to do with files that exist: `skip`, `overwrite` or `create_copy`.",
         ),
     ] = Conflict.OVERWRITE,
     storage_profile_id: Annotated[
         str | None,
         typer.Option(
-            "--storage-profile-id", help="The storage profile of this machine; by default the configured one."
+            "--storage-profile-id",
+            metavar="ID",
+            help="The storage profile of this machine; by default the configured one.",
         ),
     ] = None,
     ignore_storage_profiles: Annotated[
         bool, typer.Option("--ignore-storage-profiles", help="Map no paths between storage profiles.")
     ] = False,
     checkpoint_dir: Annotated[
-        Path, typer.Option("--checkpoint-dir", help="With --sync: the folder that records what came home.")
+        Path,
+        typer.Option("--checkpoint-dir", metavar="FOLDER", help="With --sync: the folder that records what came home."),
     ] = DEFAULT_FOLDER,
     lookback: Annotated[
         float,
-        typer.Option("--bootstrap-lookback-minutes", min=0, help="With --sync: how far back the first run looks."),
+        typer.Option(
+            "--bootstrap-lookback-minutes",
+            metavar="MINUTES",
+            min=0,
+            help="With --sync: how far back the first run looks.",
+        ),
     ] = 0,
     force_bootstrap: Annotated[
         bool, typer.Option("--force-bootstrap", help="With --sync: forget the checkpoint, and begin as the first run.")
@@ -95,7 +107,7 @@ def outputs(
                 ExitCode.CONFIG,
             )
         options = output_sync.Options(
-            profile, checkpoint_dir, timedelta(minutes=lookback), force_bootstrap, conflict.value.upper(), dry_run
+            profile, checkpoint_dir, _span(lookback), force_bootstrap, conflict.value.upper(), dry_run
         )
         return _sync(connection, options, as_json)
     if dry_run or force_bootstrap or lookback:
@@ -120,6 +132,18 @@ def outputs(
 
     emit(as_json, result, show_result)
     return ExitCode.OK
+
+
+def _span(minutes: float) -> timedelta:
+    """A lookback that leads to a date."""
+    try:
+        span = timedelta(minutes=minutes)
+        datetime.now(UTC) - span
+    except (OverflowError, ValueError):
+        raise CommandFailure(
+            f"--bootstrap-lookback-minutes {minutes:g} leads to no date. Give fewer.", ExitCode.USAGE
+        ) from None
+    return span
 
 
 def _root_map(texts: list[str]) -> dict[str, str]:
