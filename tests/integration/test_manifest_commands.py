@@ -150,8 +150,19 @@ def test_refusals(shotput: Command, project: Path, tmp_path: Path) -> None:
     snapshot = ("manifest", "snapshot", "--root")
     said = shotput.refused(*snapshot, tmp_path / "gone", code=2)
     assert said == f"The root folder {tmp_path}/gone does not exist."
-    said = shotput.refused(*snapshot, project, "--include-exclude-config", "{", code=7)
-    assert said.startswith("The patterns '{' cannot be read: ")
+    said = shotput.refused(*snapshot, project / "scene.ma", code=2)
+    assert said == f"The root folder {project}/scene.ma is not a folder."
+    for patterns, why in (
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("[1]", "it is no object"),
+        ('{"include": "**/*.ma"}', "'include' is no list of patterns"),
+        ('{"exclude": [1]}', "'exclude' is no list of patterns"),
+    ):
+        said = shotput.refused(*snapshot, project, "--include-exclude-config", patterns, code=7)
+        assert said == (
+            f'The patterns {patterns!r} cannot be read: {why}. Give {{"include": ["**/*"], "exclude": []}} as text or '
+            "in a file."
+        )
     said = shotput.refused("manifest", "diff", "--root", project, "--manifest", tmp_path / "gone", code=7)
     assert said == f"The manifest {tmp_path}/gone cannot be read: No such file or directory. Check its path."
     said = shotput.refused("manifest", "diff", "--root", project, "--manifest", project / "scene.ma", code=7)

@@ -47,8 +47,16 @@ class Chosen:
         try:
             text = Path(config).read_text("utf-8") if os.path.isfile(config) else config
             document = json.loads(text)
-            return cls(document.get("include", ALL_FILES), document.get("exclude", ()))
-        except (OSError, ValueError, AttributeError) as error:
+            if not isinstance(document, dict):
+                raise ValueError("it is no object")
+            patterns = {"include": list(ALL_FILES), "exclude": [], **document}
+            for name in ("include", "exclude"):
+                # A text is a sequence too: of patterns with one letter.
+                found = patterns[name]
+                if not (isinstance(found, list) and all(isinstance(pattern, str) for pattern in found)):
+                    raise ValueError(f"{name!r} is no list of patterns")
+            return cls(patterns["include"], patterns["exclude"])
+        except (OSError, ValueError) as error:
             raise AttachmentsError(
                 f'The patterns {config!r} cannot be read: {error}. Give {{"include": ["**/*"], "exclude": []}} as text '
                 "or in a file."

@@ -120,8 +120,10 @@ def download(
         typer.Option(
             "--conflict-resolution",
             "--conflict",
+            metavar="HOW",
             case_sensitive=False,
-            help="What to do with files that exist; by default `settings.conflict_resolution`, else create_copy.",
+            help="What to do with files that exist: `skip`, `overwrite` or `create_copy`; by default as in "
+            "settings.conflict_resolution, else `create_copy`.",
         ),
     ] = None,
     target: targets.TargetOption = targets.TargetName.LOCAL,
@@ -177,10 +179,13 @@ def read_rules(path: Path) -> list[Rule]:
 
 def _rules_of(roots: list[Path]) -> list[Rule]:
     for root in roots:
-        if not root.is_dir():
-            raise CommandFailure(f"The root folder {root} does not exist.", ExitCode.USAGE)
+        places.folder(root, "root")
     # As written, and absolute: the name of a manifest may hold the hash of either.
-    return [Rule(source, str(root.absolute())) for root in roots for source in {str(root), str(root.absolute())}]
+    return [
+        Rule(source, str(root.absolute()))
+        for root in roots
+        for source in dict.fromkeys((str(root), str(root.absolute())))
+    ]
 
 
 def _rule_for(manifest: Path, rules: list[Rule]) -> Rule:

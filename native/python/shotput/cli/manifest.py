@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from shotput import _native, manifests
 from shotput.cli import places, targets
-from shotput.cli.failure import CommandFailure, ExitCode
 from shotput.cli.job import find
 from shotput.cli.output import JsonOption, bars, counted, emit, out
 
@@ -65,9 +64,9 @@ def snapshot(
     as_json: JsonOption = False,
 ) -> None:
     """Write the manifest of a folder's files."""
-    root = _folder(root, "root")
+    root = places.folder(root, "root")
     chosen = manifests.Chosen.of(include or (), exclude or (), patterns)
-    folder = root if destination is None else _folder(destination, "destination")
+    folder = root if destination is None else places.folder(destination, "destination")
     with bars(as_json) as shown:
         made = manifests.snapshot(
             root,
@@ -100,7 +99,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is new, changed or gone in a folder since a manifest was made."""
-    root = _folder(root, "root")
+    root = places.folder(root, "root")
     before = manifests.read(manifest)
     files = manifests.Chosen.of(include or (), exclude or (), patterns).files(root)
     with bars(as_json) as shown:
@@ -157,7 +156,7 @@ def download(
     as_json: JsonOption = False,
 ) -> None:
     """Download a job's manifests, merged into one for each root folder."""
-    folder = _folder(download_dir, "download")
+    folder = places.folder(download_dir, "download")
     found, job = find(target, job_id)
     merged = manifests.of_job(
         found.farm,
@@ -179,9 +178,3 @@ def download(
 
     document: dict[str, Any] = {"downloaded": downloaded}
     emit(as_json, document, show)
-
-
-def _folder(path: Path, what: str) -> Path:
-    if not path.is_dir():
-        raise CommandFailure(f"The {what} folder {path} does not exist.", ExitCode.USAGE)
-    return path.absolute()

@@ -31,3 +31,11 @@ def of(connection: Connection, uri: str | None) -> dict[str, Any]:
     if found is None:
         raise CommandFailure(f"{uri!r} is no place in an object store; write s3://BUCKET/PREFIX.", ExitCode.USAGE)
     return {**place, "bucket": found[1], "root_prefix": found[2]}
+
+
+def folder(path: Path, what: str) -> Path:
+    """The absolute path of a folder that is there. Raises :class:`CommandFailure`."""
+    if not path.is_dir():
+        why = "is not a folder" if path.exists() else "does not exist"
+        raise CommandFailure(f"The {what} folder {path} {why}.", ExitCode.USAGE)
+    return path.absolute()
