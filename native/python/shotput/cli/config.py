@@ -28,7 +28,7 @@ def show(as_json: JsonOption = False) -> None:
 
     def text() -> None:
         out.print(f"[dim]{escape(found['path'])}[/]")
-        grid = table("SETTING", "VALUE", "")
+        grid = table("SETTING", "VALUE", "", folds=1)
         for name, setting in sorted(found["settings"].items(), key=lambda item: (not item[1]["is_stored"], item[0])):
             value = escape(setting["value"])
             grid.add_row(name, value) if setting["is_stored"] else grid.add_row(

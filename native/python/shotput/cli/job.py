@@ -99,7 +99,7 @@ def list_jobs(
                 job["jobId"],
                 status(_status_of(job)),
                 _tasks(job),
-                _when(job.get("createdAt")),
+                _when(job.get("createdAt"), "%m-%d %H:%M"),
                 escape(job["name"]),
             )
         out.print(grid)
@@ -121,7 +121,7 @@ def show(
         out.print(f"[bold]{escape(job['name'])}[/]  {job['jobId']}")
         out.print(f"{status(_status_of(job))}  {_tasks(job)} tasks  priority {job['priority']}")
         out.print(f"created {_when(job.get('createdAt'))}  ended {_when(job.get('endedAt'))}\n", style="dim")
-        grid = table("STEP", "STATUS", ">TASKS", ">FAILED", ">RETRIES")
+        grid = table("STEP", "STATUS", ">TASKS", ">FAILED", ">RETRIES", folds=0)
         for step in steps:
             failed = step.get("taskRunStatusCounts", {}).get("FAILED", 0)
             retries = step.get("taskFailureRetryCount", 0)
@@ -278,8 +278,8 @@ def _status_of(job: dict[str, Any]) -> str:
     return str(job.get("taskRunStatus") or job["lifecycleStatus"])
 
 
-def _when(text: str | None) -> str:
+def _when(text: str | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A wire timestamp in local time; a dash when there is none."""
     if not text:
         return "–"
-    return f"{datetime.fromisoformat(text.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M:%S}"
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().strftime(form)

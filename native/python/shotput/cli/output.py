@@ -64,12 +64,19 @@ def emit(as_json: bool, document: Any, show: Callable[[], None]) -> None:
         show()
 
 
-def table(*columns: str) -> Table:
-    """An empty table in the one style. A column that begins with ``>`` is aligned to the right."""
+def table(*columns: str, folds: int = -1) -> Table:
+    """An empty table in the one style. A column that begins with ``>`` is aligned to the right.
+
+    Where a terminal is too narrow, the column ``folds`` takes more lines. The others stay whole: names, ids and words,
+    for the eye and for the mouse.
+    """
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
+    for index, column in enumerate(columns):
         grid.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=index != folds % len(columns),
         )
     return grid
 
