@@ -11,7 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use serde::Deserialize;
 use shotput_core::CoreError;
 use shotput_core::attachments::download::Conflict;
@@ -26,7 +26,7 @@ use shotput_core::service::{Service, block_on};
 use tokio_util::sync::CancellationToken;
 
 use crate::config as target;
-use crate::plain::path_text;
+use crate::plain::{argument, path_text};
 use crate::runtime::{Raised, run_with};
 
 /// A Python callable as a callback of the core: truthy goes on; an exception cancels and comes out of the call.
@@ -214,7 +214,7 @@ impl PythonCredentials {
 
     /// Asks the caller; what it raises is kept, to come out of the call.
     fn ask(callable: Py<PyAny>, raised: &Raised) -> Result<Credentials, CredentialsError> {
-        let keys = Python::attach(|py| Ok::<Keys, PyErr>(depythonize(&callable.bind(py).call0()?)?));
+        let keys = Python::attach(|py| argument::<Keys>(&callable.bind(py).call0()?, "What credentials() gave"));
         let keys = keys.map_err(|err| {
             raised.set(err);
             CredentialsError::provider_error("the caller gave no keys")
@@ -264,7 +264,7 @@ fn download_job_outputs(
     params: &Bound<'_, PyDict>,
     on_progress: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
-    let given: DownloadParams = depythonize(with_plain_roots(params)?.as_any())?;
+    let given: DownloadParams = argument(with_plain_roots(params)?.as_any(), "params of download_job_outputs")?;
     let target = target_of(params)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
@@ -345,7 +345,7 @@ impl SessionParams {
 #[pyfunction]
 #[pyo3(signature = (params, on_progress=None))]
 fn sync_inputs(py: Python<'_>, params: &Bound<'_, PyDict>, on_progress: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-    let given: SessionParams = depythonize(params)?;
+    let given: SessionParams = argument(params, "params of sync_inputs")?;
     let target = target_of(params)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
@@ -359,7 +359,7 @@ fn sync_inputs(py: Python<'_>, params: &Bound<'_, PyDict>, on_progress: Option<P
 #[pyfunction]
 #[pyo3(signature = (params, on_progress=None))]
 fn sync_outputs(py: Python<'_>, params: &Bound<'_, PyDict>, on_progress: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-    let given: SessionParams = depythonize(params)?;
+    let given: SessionParams = argument(params, "params of sync_outputs")?;
     let target = target_of(params)?;
     let missing = |name: &str| PyValueError::new_err(format!("sync_outputs needs {name:?} in its params."));
     let run = Run {

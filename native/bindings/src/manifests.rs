@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use pythonize::{depythonize, pythonize};
+use pythonize::pythonize;
 use serde::Deserialize;
 use shotput_core::CoreError;
 use shotput_core::attachments::by_manifest::{self, ManifestRequest, Source, Wanted};
@@ -19,6 +19,7 @@ use shotput_core::service::block_on;
 
 use crate::attachments::{Callback, Place, PythonCredentials, target_of};
 use crate::config;
+use crate::plain::argument;
 use crate::runtime::{briefly, run, run_with};
 
 #[pyfunction]
@@ -90,7 +91,7 @@ struct ReadParams {
 
 #[pyfunction]
 fn list_output_manifests(py: Python<'_>, params: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
-    let given: ReadParams = depythonize(params)?;
+    let given: ReadParams = argument(params, "params of list_output_manifests")?;
     let target = target_of(params)?;
     run(py, move |token| {
         let (access, bucket, root_prefix) = given.place.open(target, &token)?;
@@ -106,7 +107,7 @@ fn list_output_manifests(py: Python<'_>, params: &Bound<'_, PyDict>) -> PyResult
 
 #[pyfunction]
 fn read_manifests(py: Python<'_>, params: &Bound<'_, PyDict>) -> PyResult<Py<PyList>> {
-    let given: ReadParams = depythonize(params)?;
+    let given: ReadParams = argument(params, "params of read_manifests")?;
     let target = target_of(params)?;
     let found = run(py, move |token| {
         let (access, bucket, root_prefix) = given.place.open(target, &token)?;
@@ -148,7 +149,7 @@ struct ManifestParams {
     dry_run: bool,
 }
 
-/// The manifests among the params. Their bytes are taken out first: `depythonize` would make lists of numbers of them.
+/// The manifests among the params. Their bytes are taken out first: `argument` would make lists of numbers of them.
 fn wanted(params: &Bound<'_, PyDict>) -> PyResult<Vec<Wanted>> {
     let Some(items) = params.get_item("manifests")? else { return Ok(Vec::new()) };
     items
@@ -161,7 +162,7 @@ fn wanted(params: &Bound<'_, PyDict>) -> PyResult<Vec<Wanted>> {
                 None => None,
             };
             let _ = members.del_item("manifest");
-            let given: WantedParams = depythonize(&members)?;
+            let given: WantedParams = argument(&members, "manifests of download_manifests")?;
             let source = match (bytes, given.path) {
                 (Some(bytes), _) => Source::Given(bytes),
                 (None, Some(path)) => Source::Stored(path),
@@ -193,7 +194,7 @@ fn download_manifests(
     let manifests = wanted(params)?;
     let rest = params.copy()?;
     let _ = rest.del_item("manifests");
-    let given: ManifestParams = depythonize(&rest)?;
+    let given: ManifestParams = argument(&rest, "params of download_manifests")?;
     let target = target_of(params)?;
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();

@@ -1,5 +1,6 @@
 //! Plain values from Python.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use pythonize::{PythonizeError, depythonize};
@@ -12,6 +13,11 @@ const MAX_DEPTH: usize = 128;
 pub(crate) fn plain<T: DeserializeOwned>(value: &Bound<'_, PyAny>) -> Result<T, PythonizeError> {
     refuse_deep(value)?;
     depythonize(value)
+}
+
+/// [`plain`] for the argument `what` of a call: of another shape it is a `TypeError`, also where a member is missing.
+pub(crate) fn argument<T: DeserializeOwned>(value: &Bound<'_, PyAny>, what: &str) -> PyResult<T> {
+    plain(value).map_err(|err| PyTypeError::new_err(format!("{what}: {err}")))
 }
 
 /// `os.PathLike` as text; anything else as it is.

@@ -16,7 +16,7 @@ use shotput_core::telemetry::{Recorder, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::given_target;
-use crate::plain::{path_text, plain};
+use crate::plain::{argument, path_text};
 use crate::runtime::{self, Raised};
 use crate::telemetry;
 
@@ -156,8 +156,7 @@ fn create_job_from_job_bundle<'py>(
     let given = |key: &str| Ok::<_, PyErr>(params.get_item(key)?.filter(|value| !value.is_none()));
     let config_path: Option<PathBuf> = given("config_path")?.map(|path| path.extract()).transpose()?;
     let target: Option<Target> = given("target")?.map(|target| given_target(&target)).transpose()?;
-    let known: Params = plain(&known_members(params)?)
-        .map_err(|err| PyTypeError::new_err(format!("params of create_job_from_job_bundle: {err}")))?;
+    let known: Params = argument(&known_members(params)?, "params of create_job_from_job_bundle")?;
     let raised = Raised::default();
     let pause = pause.map(|switch| switch.0.clone());
     let raised_in = raised.clone();

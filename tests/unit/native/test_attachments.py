@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,43 @@ def test_missing_paths_are_named(tmp_path: Path) -> None:
         _native.snapshot(tmp_path, ["gone"])
     text = f"An input is missing. Restore it, or take it out of the job's inputs:\n  {tmp_path}/gone"
     assert (str(caught.value), caught.value.paths) == (text, [f"{tmp_path}/gone"])
+
+
+MISSHAPEN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "manifests": (
+        lambda to: _native.download_manifests({"manifests": [{}], "target": to}),
+        "manifests of download_manifests: missing field `root_path`",
+    ),
+    "rules": (
+        lambda to: _native.download_manifests({"manifests": [{"root_path": "/x", "path_mapping_rules": [{}]}]}),
+        "manifests of download_manifests: missing field `source_path_format`",
+    ),
+    "sync_inputs": (lambda to: _native.sync_inputs({}), "params of sync_inputs: missing field `session_dir`"),
+    "sync_outputs": (lambda to: _native.sync_outputs({}), "params of sync_outputs: missing field `session_dir`"),
+    "outputs": (
+        lambda to: _native.download_job_outputs({"job_id": 5}),
+        "params of download_job_outputs: invalid type: integer `5`, expected a string",
+    ),
+    "credentials": (
+        lambda to: _native.upload_snapshot(
+            Path(__file__).parent,
+            _native.snapshot(Path(__file__).parent, [Path(__file__).name])["manifest"],
+            bucket=BUCKET,
+            root_prefix=PREFIX,
+            target=to,
+            credentials=dict,
+        ),
+        "What credentials() gave: missing field `access_key_id`",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", MISSHAPEN)
+def test_arguments_of_another_shape(row: str, store: Any) -> None:
+    call, text = MISSHAPEN[row]
+    with pytest.raises(TypeError) as caught:
+        call(target(store.endpoint))
+    assert str(caught.value) == text
 
 
 @pytest.fixture
