@@ -7,6 +7,7 @@ are left out. ``problems_of`` checks the same reply against the model, for tests
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -24,21 +25,36 @@ _CHECKER = Checker()
 class Converter:
     """Compiles shapes into functions that leave out None and unknown members, and convert timestamps.
 
-    ``timestamp`` is what is done to a timestamp: rendered on the way out, parsed on the way in.
+    ``timestamp`` is what is done to a timestamp: rendered on the way out, parsed on the way in. Threads may share one.
     """
 
     def __init__(self, timestamp: Convert) -> None:
         self._timestamp = timestamp
         self._compiled: dict[str, Convert | None] = {}
+        self._unfinished: dict[str, Convert | None] = {}
+        self._compiling = threading.RLock()
 
     def convert(self, shape: Shape) -> Convert | None:
         """Return what converts a value of ``shape``, None when values stay as they are."""
         name = shape.name
-        if name not in self._compiled:
-            # Stands in while a shape that contains itself (groupFilter) is compiled.
-            self._compiled[name] = lambda value: cast("Convert", self._compiled[name])(value)
-            self._compiled[name] = self._compile(shape)
-        return self._compiled[name]
+        if name in self._compiled:
+            return self._compiled[name]
+        with self._compiling:
+            for known in (self._compiled, self._unfinished):
+                if name in known:
+                    return known[name]
+            is_outermost = not self._unfinished
+            try:
+                # A shape can contain itself (groupFilter): what refers to it meanwhile looks it up later.
+                self._unfinished[name] = lambda value: cast("Convert", self._compiled[name])(value)
+                convert = self._unfinished[name] = self._compile(shape)
+                if is_outermost:
+                    # Not before: another thread would use what looks up a shape that is not there yet.
+                    self._compiled.update(self._unfinished)
+            finally:
+                if is_outermost:
+                    self._unfinished.clear()
+            return convert
 
     def members(self, members: Mapping[str, Shape]) -> Convert:
         """Return what converts a structure that has ``members`` (wire name → shape)."""
