@@ -33,6 +33,7 @@ const NEAR_REQUESTS: usize = 8;
 const FAR_REQUESTS: usize = 32;
 /// How often one object is tried: a lost connection, or bytes that are not what they should be.
 const ATTEMPTS: usize = 3;
+
 /// A file that lies in its place now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -315,7 +316,7 @@ async fn fill(store: &Store, task: &Task, claim: &Claim, tracker: &Tracker<'_>) 
             counted = part.length;
         }
         if part.length < size {
-            match append(store, task, &claim.path, part, tracker, &mut counted).await? {
+            match append(store, task, claim.path(), part, tracker, &mut counted).await? {
                 Ok(whole) => part = whole,
                 Err(err) => {
                     // The part stays: the next attempt goes on behind it.

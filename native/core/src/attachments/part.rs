@@ -68,44 +68,41 @@ pub(super) fn write_whole(part: &Path, body: &Bytes, entry: &Entry) -> Result<Cl
         claim.file.set_modified(modified(entry))
     };
     // No later attempt goes on with it, and whoever waits for it may be gone: a download that was canceled.
-    claim.leftover.arm();
+    claim.name.is_passing = true;
     write().map_err(failed)?;
     Ok(claim)
 }
 
 /// A part that no other download writes to, on this machine or another, for as long as this is held.
 pub(super) struct Claim {
-    leftover: Leftover,
-    pub(super) path: PathBuf,
+    name: Name,
     pub(super) file: File,
 }
 
-/// Removes a part when it is dropped, where no later attempt could go on with it.
-struct Leftover(PathBuf, bool);
-
-impl Leftover {
-    fn arm(&mut self) {
-        self.1 = true;
-    }
-
-    fn disarm(&mut self) {
-        self.1 = false;
-    }
+/// The hidden name of a part. A passing one goes when this is dropped: no later attempt could go on with it.
+struct Name {
+    path: PathBuf,
+    is_passing: bool,
 }
 
-impl Drop for Leftover {
+impl Drop for Name {
     fn drop(&mut self) {
-        if self.1 {
+        if self.is_passing {
             // What failed before is told, and not that this fails too.
-            let _ = std::fs::remove_file(&self.0);
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
 impl Claim {
-    /// Has the part removed unless it is published.
+    /// Where the part is.
+    pub(super) fn path(&self) -> &Path {
+        &self.name.path
+    }
+
+    /// Removes the part.
     pub(super) fn give_up(mut self) {
-        self.leftover.arm();
+        self.name.is_passing = true;
     }
 
     /// Opens the part of an earlier attempt or makes it, and never what somebody else put there: it could be a link to
@@ -125,15 +122,14 @@ impl Claim {
                     let path = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
                     let file = open_no_link(options.create_new(true), &path)?;
                     // A name that no later attempt would find.
-                    return Ok(Self { leftover: Leftover(path.clone(), true), path, file });
+                    return Ok(Self { name: Name { path, is_passing: true }, file });
                 }
             }
             let found = file.metadata()?;
             if !is_own(&found) {
                 remove_if_there(path)?;
             } else if is_at(&found, path) {
-                let path = path.to_path_buf();
-                return Ok(Self { leftover: Leftover(path.clone(), false), path, file });
+                return Ok(Self { name: Name { path: path.to_path_buf(), is_passing: false }, file });
             }
         }
     }
@@ -226,16 +222,16 @@ pub(super) fn publish(
     conflict: Conflict,
     copies: &Mutex<HashSet<PathBuf>>,
 ) -> Result<PathBuf> {
-    let Claim { leftover, path, file } = claim;
-    let part = path.as_path();
-    // Held until the name is another or gone; a system that moves no open files does without.
+    let Claim { name: hidden, file } = claim;
+    let part = hidden.path.clone();
+    // Held until the name is another or gone, so it is dropped last; a system that moves no open files does without.
     let _file = cfg!(unix).then_some(file);
-    let mut leftover = leftover;
-    leftover.arm();
+    let mut hidden = hidden;
+    hidden.is_passing = true;
     let failed = |err: io::Error| cannot_write(place, &err);
     if conflict == Conflict::Overwrite {
-        std::fs::rename(part, place).map_err(failed)?;
-        leftover.disarm();
+        std::fs::rename(&part, place).map_err(failed)?;
+        hidden.is_passing = false;
         return Ok(place.to_path_buf());
     }
     // Names are taken one after the other: two files of one download may want the same copy.
@@ -244,10 +240,10 @@ pub(super) fn publish(
     for number in 1..=MAX_COPIES {
         if !taken.contains(&name) {
             // A hard link takes the name only when it is free, in one step; then the other name goes.
-            match std::fs::hard_link(part, &name) {
+            match std::fs::hard_link(&part, &name) {
                 Ok(()) => {
-                    remove_if_there(part).map_err(failed)?;
-                    leftover.disarm();
+                    remove_if_there(&part).map_err(failed)?;
+                    hidden.is_passing = false;
                     taken.insert(name.clone());
                     return Ok(name);
                 }
@@ -258,8 +254,8 @@ pub(super) fn publish(
                 }
                 // No links on this file system: look, then move.
                 Err(_) if name.symlink_metadata().is_err() => {
-                    std::fs::rename(part, &name).map_err(failed)?;
-                    leftover.disarm();
+                    std::fs::rename(&part, &name).map_err(failed)?;
+                    hidden.is_passing = false;
                     taken.insert(name.clone());
                     return Ok(name);
                 }
