@@ -7,7 +7,6 @@ are left out. ``problems_of`` checks the same reply against the model, for tests
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from shotput_farm.protocol import timestamps
 from shotput_farm.protocol.model import Operation
+from shotput_farm.protocol.shapes import Compiled
 from shotput_farm.protocol.validate import Checker, Problem
 
 Convert = Callable[[Any], Any]
@@ -30,31 +30,13 @@ class Converter:
 
     def __init__(self, timestamp: Convert) -> None:
         self._timestamp = timestamp
-        self._compiled: dict[str, Convert | None] = {}
-        self._unfinished: dict[str, Convert | None] = {}
-        self._compiling = threading.RLock()
+        self._compiled: Compiled[Convert | None] = Compiled(
+            self._compile, lambda find: lambda value: cast("Convert", find())(value)
+        )
 
     def convert(self, shape: Shape) -> Convert | None:
         """Return what converts a value of ``shape``, None when values stay as they are."""
-        name = shape.name
-        if name in self._compiled:
-            return self._compiled[name]
-        with self._compiling:
-            for known in (self._compiled, self._unfinished):
-                if name in known:
-                    return known[name]
-            is_outermost = not self._unfinished
-            try:
-                # A shape can contain itself (groupFilter): what refers to it meanwhile looks it up later.
-                self._unfinished[name] = lambda value: cast("Convert", self._compiled[name])(value)
-                convert = self._unfinished[name] = self._compile(shape)
-                if is_outermost:
-                    # Not before: another thread would use what looks up a shape that is not there yet.
-                    self._compiled.update(self._unfinished)
-            finally:
-                if is_outermost:
-                    self._unfinished.clear()
-            return convert
+        return self._compiled(shape)
 
     def members(self, members: Mapping[str, Shape]) -> Convert:
         """Return what converts a structure that has ``members`` (wire name → shape)."""

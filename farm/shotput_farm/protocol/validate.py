@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from shotput_farm.protocol import timestamps
 from shotput_farm.protocol.errors import Validation
+from shotput_farm.protocol.shapes import Compiled
 
 Problem = tuple[str, str]
 """The path of a member (``identifiers[0].jobDetails.jobId``) and what is wrong with it."""
@@ -36,33 +36,13 @@ class Checker:
 
     def __init__(self, *, report_unknown: bool = False) -> None:
         self._report_unknown = report_unknown
-        # By name and by the traits that a reference can add to a shape: members of one shape share its check.
-        self._checks: dict[str, Check] = {}
-        self._unfinished: dict[str, Check] = {}
-        self._compiling = threading.RLock()
+        self._compiled: Compiled[Check] = Compiled(
+            self._compile, lambda find: lambda value, problems: find()(value, problems)
+        )
 
     def check(self, shape: Shape) -> Check:
         """Return the check of a shape."""
-        name = shape.name
-        known = self._checks.get(name)
-        if known is not None:
-            return known
-        with self._compiling:
-            known = self._checks.get(name) or self._unfinished.get(name)
-            if known is not None:
-                return known
-            is_outermost = not self._unfinished
-            try:
-                # A shape can contain itself (groupFilter): what refers to it meanwhile looks it up later.
-                self._unfinished[name] = lambda value, problems: self._checks[name](value, problems)
-                check = self._unfinished[name] = self._compile(shape)
-                if is_outermost:
-                    # Not before: another thread's request would be checked by one that is looked up too early.
-                    self._checks.update(self._unfinished)
-            finally:
-                if is_outermost:
-                    self._unfinished.clear()
-            return check
+        return self._compiled(shape)
 
     def members(self, shape: StructureShape, members: dict[str, Shape]) -> Check:
         """Return the check of a structure restricted to ``members`` (wire name → shape)."""
