@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import stat
 import subprocess
@@ -506,24 +507,40 @@ def test_no_value_of_a_parameter_is_in_the_log(shotput: Command, light: Path) ->
     assert "hunter" not in shotput.log.read_text()
 
 
-def test_no_bar_stands_above_an_error(shotput: Command, tmp_path: Path) -> None:
-    document = writer("No value")
-    document["parameterDefinitions"].append({"name": "Take", "type": "INT"})
-    folder = bundle(tmp_path / "bundle", document, {"OutputDir": str(tmp_path / "out")})
+def on_a_terminal(shotput: Command, width: int, code: int, *arguments: str | Path) -> str:
+    """What the command shows a person whose terminal has ``width`` columns."""
     master, terminal = pty.openpty()
     with os.fdopen(terminal, "wb") as stream:
         process = subprocess.Popen(
-            [*PROGRAM, "submit", str(folder)], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            env={**shotput.variables(), "TERM": "xterm", "COLUMNS": "300"}, cwd=shotput.work,
+            [*PROGRAM, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            env={**shotput.variables(), "TERM": "xterm", "COLUMNS": str(width)}, cwd=shotput.work,
         )  # fmt: skip
     said = b""
     with contextlib.suppress(OSError):
         while part := os.read(master, 65536):
             said += part
     os.close(master)
-    assert process.wait(60) == 3
-    assert b"These job parameters have neither a value nor a default: Take." in said
-    assert (b"Hashing" in said, b"Upload" in said, b"%" in said) == (False, False, False)
+    assert process.wait(60) == code
+    return said.decode().replace("\r\n", "\n")
+
+
+def test_no_bar_stands_above_an_error(shotput: Command, tmp_path: Path) -> None:
+    document = writer("No value")
+    document["parameterDefinitions"].append({"name": "Take", "type": "INT"})
+    folder = bundle(tmp_path / "bundle", document, {"OutputDir": str(tmp_path / "out")})
+    said = on_a_terminal(shotput, 300, 3, "submit", folder)
+    assert "These job parameters have neither a value nor a default: Take." in said
+    assert ("Hashing" in said, "Upload" in said, "%" in said) == (False, False, False)
+
+
+def test_an_error_breaks_between_words_and_a_path_stays_whole(shotput: Command) -> None:
+    whole = shotput.refused("check", "no-such-folder/" * 5, code=3)
+    error, _, log = re.sub(
+        r"\x1b\[[0-9;]*m", "", on_a_terminal(shotput, 40, 3, "check", "no-such-folder/" * 5)
+    ).partition("\nLog: ")
+    assert " ".join(error.split("\n")) == f"Error: {whole}"
+    assert [line for line in error.split("\n") if len(line) > 40 and " " in line] == []
+    assert log == f"{shotput.log}\n"
 
 
 def test_an_interrupted_submission_leaves_no_job_and_no_half_object(alone: Command, tmp_path: Path) -> None:

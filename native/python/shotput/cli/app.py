@@ -148,7 +148,8 @@ def _show(message: str, code: ExitCode, details: dict[str, object], arguments: l
         sys.stdout.write("\n")
     else:
         canceled = code in (ExitCode.CANCELED, ExitCode.TERMINATED)
-        output.err.print(escape(message) if canceled else f"[red bold]Error:[/] {escape(message)}")
+        said = output.in_words(message if canceled else f"Error: {message}")
+        output.err.print(escape(said) if canceled else f"[red bold]Error:[/]{escape(said.removeprefix('Error:'))}")
         if named:
             output.err.print(f"Log: {named}", style="dim", markup=False)
     return int(code)

@@ -6,6 +6,7 @@ import json
 import logging
 import logging.handlers
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,19 @@ def table(*columns: str, folds: int = -1) -> Table:
             no_wrap=index != folds % len(columns),
         )
     return grid
+
+
+def in_words(text: str) -> str:
+    """Lines for the error console, broken between words; what is longer than a line stays whole: a path to copy."""
+    if not err.is_terminal:
+        return text
+    lines = (
+        textwrap.wrap(line, err.width, break_long_words=False, break_on_hyphens=False)
+        if len(line) > err.width
+        else [line]
+        for line in text.split("\n")
+    )
+    return "\n".join(part for wrapped in lines for part in wrapped)
 
 
 def size(count: float) -> str:

@@ -15,7 +15,7 @@ from shotput import bundle as bundles
 from shotput.cli import job, targets
 from shotput.cli.export import ExecutableOption, SettingsOption, export_scene, parse_pairs
 from shotput.cli.failure import CommandFailure, ExitCode
-from shotput.cli.output import Bars, JsonOption, bars, emit, err, log, out
+from shotput.cli.output import Bars, JsonOption, bars, emit, err, in_words, log, out
 from shotput.errors import ConfigError
 from shotput.submission import Connection, SubmittedJob
 
@@ -166,5 +166,5 @@ def refuse_missing(exported: dict[str, Any], ignore: bool) -> None:
 def _confirm(message: str, default: bool) -> bool:
     if not sys.stdin.isatty():
         return default
-    err.print(escape(message))
+    err.print(escape(in_words(message)))
     return typer.confirm("Go on?", default=default, err=True)
