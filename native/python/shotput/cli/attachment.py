@@ -122,8 +122,8 @@ def download(
             "--conflict",
             metavar="HOW",
             case_sensitive=False,
-            help="What to do with files that exist: `skip`, `overwrite` or `create_copy`; by default as in "
-            "settings.conflict_resolution, else `create_copy`.",
+            help="What to do with files that exist: `skip`, `overwrite` or `create_copy`; by default as "
+            "configured (`shotput config show`), else `create_copy`.",
         ),
     ] = None,
     target: targets.TargetOption = targets.TargetName.LOCAL,

@@ -71,7 +71,12 @@ def outputs(
     ] = False,
     checkpoint_dir: Annotated[
         Path,
-        typer.Option("--checkpoint-dir", metavar="FOLDER", help="With --sync: the folder that records what came home."),
+        typer.Option(
+            "--checkpoint-dir",
+            metavar="FOLDER",
+            help="With --sync: the folder that records what came home; by default that of the official client.",
+            show_default=False,
+        ),
     ] = DEFAULT_FOLDER,
     lookback: Annotated[
         float,
