@@ -6,13 +6,16 @@ Names, arguments, results and exceptions are those of the functions in ``shotput
 of the native module, so a loop goes on meanwhile. Cancelling the task cancels the work: requests are dropped, uploads
 and hashing stop, no job is created any more. The work ends a moment after the task.
 
-Callbacks are plain callables, called on threads of the native module and never on the loop's. To reach the loop from
-one of them, use ``loop.call_soon_threadsafe``.
+Callbacks are plain callables, called on threads of the native module and never on the loop's, with the context
+variables of the task. To reach the loop from one of them, use ``loop.call_soon_threadsafe``. A coroutine function is
+refused (TypeError): nobody would await what it returns.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -26,10 +29,26 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+def _callback(function: Callable[..., object], value: Any) -> Any:
+    """An argument as a thread can call it, if it can be called at all."""
+    if not callable(value):
+        return value
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+        raise TypeError(
+            f"{function.__name__}() was given the coroutine function {value!r}, and callbacks are not awaited. Give it "
+            "a plain function; loop.call_soon_threadsafe() reaches the loop from there."
+        )
+    context = contextvars.copy_context()
+    # A copy for each call: two threads cannot be in one context at once.
+    return lambda *given, **named: context.copy().run(value, *given, **named)
+
+
 def _awaitable(function: Callable[Arguments, Result]) -> Callable[Arguments, Coroutine[Any, Any, Result]]:
     @functools.wraps(function)
     async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        result: Result = await _native.call_async(function, args, kwargs)
+        given = [_callback(function, value) for value in args]
+        named = {name: _callback(function, value) for name, value in kwargs.items()}
+        result: Result = await _native.call_async(function, tuple(given), named)
         return result
 
     call.__module__ = __name__

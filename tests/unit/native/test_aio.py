@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import inspect
 import os
 import subprocess
@@ -243,6 +245,42 @@ def test_what_a_callback_raises_comes_out(params: dict[str, Any]) -> None:
     with pytest.raises(QuarrelError) as caught:
         asyncio.run(aio.create_job_from_job_bundle(params, on_print=quarrel))
     assert caught.value is raised
+
+
+def test_a_callback_sees_the_context_of_its_task(params: dict[str, Any]) -> None:
+    shot = contextvars.ContextVar("shot", default="none")
+    seen: list[str] = []
+
+    async def submit(name: str) -> None:
+        shot.set(name)
+
+        def progress(_: dict[str, Any]) -> bool:
+            seen.append(shot.get())
+            return True
+
+        await aio.create_job_from_job_bundle(params, on_hashing_progress=progress, on_upload_progress=progress)
+
+    async def main() -> None:
+        await asyncio.gather(submit("shot010"), submit("shot020"))
+
+    asyncio.run(main())
+    assert set(seen) == {"shot010", "shot020"}
+
+
+class Coroutine:
+    async def __call__(self, _: str) -> None: ...
+
+
+async def coroutine(_: str) -> None: ...
+
+
+@pytest.mark.parametrize("callback", [coroutine, Coroutine(), functools.partial(coroutine)])
+def test_a_callback_that_somebody_would_have_to_await_is_refused(
+    callback: Any, service: DeadlineService, params: dict[str, Any]
+) -> None:
+    with pytest.raises(TypeError, match="was given the coroutine function"):
+        asyncio.run(aio.create_job_from_job_bundle(params, callback))
+    assert service.sent("POST", "/jobs") == []
 
 
 def test_a_callback_cancels(params: dict[str, Any]) -> None:
