@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from deadline.client import api
+from deadline.job_attachments._aws.aws_clients import get_s3_client
 from deadline.job_attachments.api.manifest import _glob_files, _manifest_snapshot
-from deadline.job_attachments.asset_manifests import BaseAssetManifest
+from deadline.job_attachments.asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
+from deadline.job_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 from deadline.job_attachments.download import download_files_from_manifests
 from deadline.job_attachments.exceptions import JobAttachmentsS3ClientError
 from deadline.job_attachments.models import FileConflictResolution, JobAttachmentS3Settings
@@ -88,6 +91,25 @@ def test_what_was_skipped_is_not_named_as_downloaded(workstation: Workstation) -
     assert download(FileConflictResolution.SKIP) == [str(files[0])]
     assert download(FileConflictResolution.SKIP) == []
     assert download(FileConflictResolution.OVERWRITE) == [str(path) for path in files]
+
+
+@pytest.mark.parametrize("folder", ["Objects", "", None])
+def test_objects_may_lie_anywhere(workstation: Workstation, folder: str | None) -> None:
+    # Whoever asks with the farm's own keys: those of a queue end at its prefix.
+    bucket = _queue_store(workstation)[0].s3BucketName
+    session = boto3.Session()
+    path = workstation.file("plates/frame.exr", f"plates of {folder}")
+    digest = hash_data(path.read_bytes(), HashAlgorithm.XXH128)
+    entry = ManifestPath(path="frame.exr", hash=digest, size=path.stat().st_size, mtime=path.stat().st_mtime_ns // 1000)
+    manifest = AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=[entry], total_size=entry.size)
+    uploader = S3AssetUploader(session=session, s3_max_pool_connections=50, small_file_threshold_multiplier=20)
+    cache = str(workstation.folder / "cache")
+    uploader.upload_input_files(manifest, bucket, path.parent, folder, s3_check_cache_dir=cache)  # type: ignore[arg-type]
+    key = f"{folder}/{digest}.xxh128" if folder else f"{digest}.xxh128"
+    assert get_s3_client(session).get_object(Bucket=bucket, Key=key)["Body"].read() == path.read_bytes()
+    target = workstation.folder / "home-again"
+    download_files_from_manifests(bucket, {str(target): manifest}, folder, session=session)
+    assert (target / "frame.exr").read_text() == f"plates of {folder}"
 
 
 def test_a_refused_upload_of_a_file_has_its_published_exception(workstation: Workstation) -> None:

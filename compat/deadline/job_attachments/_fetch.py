@@ -59,7 +59,9 @@ def _download(
         params = {
             "manifests": wanted,
             "bucket": bucket,
-            "root_prefix": _store.root_prefix(cas_prefix),
+            # Nothing but objects is asked for, and they lie below their own prefix.
+            "root_prefix": "",
+            "data_prefix": _store.data_prefix(cas_prefix),
             "target": _store.target(session),
             "conflict_resolution": conflict.name,
         }

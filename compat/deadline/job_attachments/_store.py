@@ -24,11 +24,9 @@ from .exceptions import (
     AssetSyncCancelledError,
     AssetSyncError,
     JobAttachmentS3BotoCoreError,
-    JobAttachmentsError,
     JobAttachmentsS3ClientError,
     MisconfiguredInputsError,
 )
-from .models import S3_DATA_FOLDER_NAME
 from .progress_tracker import ProgressReportMetadata, ProgressTracker
 
 OnProgress = Optional[Callable[[ProgressReportMetadata], bool]]
@@ -70,14 +68,9 @@ def target(session: Any) -> dict[str, Any]:
     }
 
 
-def root_prefix(cas_prefix: str | None) -> str:
-    """The root prefix of a queue, of the prefix of its data."""
-    prefix, slash, folder = f"/{cas_prefix or ''}".rpartition("/")
-    if not slash or folder != S3_DATA_FOLDER_NAME:
-        raise JobAttachmentsError(
-            f"The prefix {cas_prefix!r} is not that of a queue's data; it has to end with /{S3_DATA_FOLDER_NAME}."
-        )
-    return prefix.lstrip("/")
+def data_prefix(cas_prefix: str | None) -> str:
+    """Where objects lie, as the native module takes it. That of a queue without a root prefix begins with a slash."""
+    return (cas_prefix or "").lstrip("/")
 
 
 # What the native module says of a request that the store refused.

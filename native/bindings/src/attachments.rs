@@ -80,7 +80,7 @@ fn snapshot(
 
 #[pyfunction]
 #[pyo3(signature = (
-    root, manifest, *, bucket=None, root_prefix=None, farm_id=None, queue_id=None, target=None, cache_dir=None,
+    root, manifest, *, bucket=None, root_prefix=None, data_prefix=None, farm_id=None, queue_id=None, target=None, cache_dir=None,
     force_s3_check=false, credentials=None, on_progress=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "the names of the Python signature")]
@@ -90,6 +90,7 @@ fn upload_snapshot(
     manifest: Vec<u8>,
     bucket: Option<String>,
     root_prefix: Option<String>,
+    data_prefix: Option<String>,
     farm_id: Option<String>,
     queue_id: Option<String>,
     target: Option<&Bound<'_, PyAny>>,
@@ -102,7 +103,7 @@ fn upload_snapshot(
     let callback = Callback::new(on_progress);
     let raised = callback.raised.clone();
     let keys = credentials.map(|callable| PythonCredentials::provider(callable, raised.clone()));
-    let place = Place::new(bucket, root_prefix, farm_id, queue_id);
+    let place = Place { data_prefix, ..Place::new(bucket, root_prefix, farm_id, queue_id) };
     let statistics = run_with(py, &raised, move |token| {
         let manifest = Manifest::decode(&manifest, "given to upload_snapshot")?;
         let destination = block_on(&token, async { place.destination(target.resolve().await?, keys).await })?;
@@ -119,6 +120,7 @@ fn upload_snapshot(
 pub(crate) struct Place {
     bucket: Option<String>,
     root_prefix: Option<String>,
+    pub(crate) data_prefix: Option<String>,
     pub(crate) farm_id: String,
     pub(crate) queue_id: String,
     pub(crate) job_id: String,
@@ -132,7 +134,7 @@ impl Place {
         queue_id: Option<String>,
     ) -> Self {
         let (farm_id, queue_id) = (farm_id.unwrap_or_default(), queue_id.unwrap_or_default());
-        Self { bucket, root_prefix, farm_id, queue_id, job_id: String::new() }
+        Self { bucket, root_prefix, farm_id, queue_id, ..Self::default() }
     }
 
     /// Access, bucket and root prefix. Without a bucket the service is asked for the queue's, and for the rights that
@@ -188,7 +190,8 @@ impl Place {
             }
             _ => self.locate(&target, false).await?,
         };
-        Ok(Destination { access, bucket, root_prefix, farm_id: self.farm_id, queue_id: self.queue_id })
+        let Self { data_prefix, farm_id, queue_id, .. } = self;
+        Ok(Destination { access, bucket, root_prefix, data_prefix, farm_id, queue_id })
     }
 }
 

@@ -200,6 +200,7 @@ fn download_manifests(
     let raised = callback.raised.clone();
     let keys = credentials.map(|callable| PythonCredentials::provider(callable, raised.clone()));
     let done = run_with(py, &raised, move |token| {
+        let data_prefix = given.place.data_prefix.clone();
         let (access, bucket, root_prefix) = block_on(&token, async {
             let target = target.resolve().await?;
             if keys.is_none() {
@@ -209,7 +210,8 @@ fn download_manifests(
             Ok((from.access, from.bucket, from.root_prefix))
         })?;
         let conflict = given.conflict_resolution.as_deref().map_or(Ok(Conflict::default()), Conflict::parse)?;
-        let request = ManifestRequest { access, bucket, root_prefix, manifests, conflict, dry_run: given.dry_run };
+        let dry_run = given.dry_run;
+        let request = ManifestRequest { access, bucket, root_prefix, data_prefix, manifests, conflict, dry_run };
         let on_progress = |progress: Progress| callback.call(&progress);
         by_manifest::download(&request, Some(&on_progress), &token)
     })?;

@@ -349,6 +349,7 @@ impl Transfer<'_> {
             access: lane.run(S3Access::of_queue(service, &submission.farm_id, &submission.queue_id, name, false))?,
             bucket: bucket.to_owned(),
             root_prefix: root_prefix.to_owned(),
+            data_prefix: None,
             farm_id: submission.farm_id.clone(),
             queue_id: submission.queue_id.clone(),
         };

@@ -788,6 +788,7 @@ def upload_snapshot(
     *,
     bucket: str | None = None,
     root_prefix: str | None = None,
+    data_prefix: str | None = None,
     farm_id: str | None = None,
     queue_id: str | None = None,
     target: Mapping[str, Any] | None = None,
@@ -796,7 +797,8 @@ def upload_snapshot(
     credentials: Callable[[], Mapping[str, Any]] | None = None,
     on_progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
-    """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``; the statistics.
+    """Upload the objects of a manifest that are missing in ``s3://bucket/root_prefix/Data/``, or, with
+    ``data_prefix``, in ``s3://bucket/data_prefix/``; the statistics.
 
     Without ``bucket`` and ``root_prefix`` they go where the queue keeps its own, with the rights of the queue's role,
     which are renewed as long as it takes; farm and queue are then given, or the target's. With them, the rights are
@@ -871,7 +873,8 @@ def download_manifests(
     ``root_path_format`` (``posix``, ``windows``; without it this machine's), and optionally ``path_mapping_rules``
     (``[{"source_path_format", "source_path", "destination_path"}]``: files that none is for stay away; without rules
     files go to ``root_path``) and ``group`` (what fails and succeeds together, e.g. a job); ``conflict_resolution`` and
-    the place, as :func:`download_job_outputs` has them; ``dry_run``. With ``bucket`` and ``root_prefix``,
+    the place, as :func:`download_job_outputs` has them; ``data_prefix`` (of the objects, by default
+    ``<root_prefix>/Data``); ``dry_run``. With ``bucket`` and ``root_prefix``,
     ``credentials`` may give the rights, as in :func:`upload_snapshot`.
 
     Where manifests name one file of this machine, the one that was stored last has it. Returns ``{"files": [path],

@@ -54,6 +54,8 @@ pub struct ManifestRequest {
     pub bucket: String,
     /// `rootPrefix` of the queue.
     pub root_prefix: String,
+    /// Prefix of the objects where it is not `<root prefix>/Data`.
+    pub data_prefix: Option<String>,
     /// The manifests.
     pub manifests: Vec<Wanted>,
     /// What to do with files that are there and differ.
@@ -109,7 +111,8 @@ pub fn download(
     on_progress: OnProgress<'_>,
     token: &CancellationToken,
 ) -> Result<DownloadedManifests> {
-    let store = Store::new(&request.access, &request.bucket, &request.root_prefix)?;
+    let store =
+        Store::new(&request.access, &request.bucket, &request.root_prefix)?.with_data(request.data_prefix.as_deref());
     block_on(async {
         let search = Tracker::new(Status::DownloadInProgress, 0, 0, None, token);
         let mut done = DownloadedManifests::default();

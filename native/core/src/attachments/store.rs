@@ -74,23 +74,34 @@ enum Presence {
 pub(crate) struct Store {
     pub(crate) bucket: Arc<Bucket>,
     prefix: String,
+    data: String,
 }
 
 impl Store {
     pub(crate) fn new(access: &S3Access, bucket: &str, root_prefix: &str) -> Result<Self> {
         let prefix = root_prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Self { bucket: Arc::new(Bucket::new(access, bucket)?), prefix })
+        let data = format!("{prefix}Data/");
+        Ok(Self { bucket: Arc::new(Bucket::new(access, bucket)?), prefix, data })
+    }
+
+    /// With objects below another prefix, where there is one.
+    pub(crate) fn with_data(mut self, prefix: Option<&str>) -> Self {
+        if let Some(prefix) = prefix {
+            // Not trimmed: a key is what its prefix says, one slash and the name.
+            self.data = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        }
+        self
     }
 
     /// Prefix of all objects.
-    pub(crate) fn data_prefix(&self) -> String {
-        format!("{}Data/", self.prefix)
+    pub(crate) fn data_prefix(&self) -> &str {
+        &self.data
     }
 
     /// The key of an object.
     pub(crate) fn data_key(&self, hash: &str) -> String {
-        format!("{}Data/{hash}.{HASH_ALGORITHM}", self.prefix)
+        format!("{}{hash}.{HASH_ALGORITHM}", self.data)
     }
 
     /// The key of a manifest whose recorded path is `path`.
@@ -210,17 +221,17 @@ impl Store {
         // A role without s3:ListBucket can upload nevertheless: each put then carries its own condition.
         let optional = |result: Result<Listed, Fault>| match result {
             Err(fault) if fault.status == 403 => Ok(Listed::default()),
-            other => other.map_err(|fault| self.bucket.explain("list", &prefix, &fault)),
+            other => other.map_err(|fault| self.bucket.explain("list", prefix, &fault)),
         };
         let read = async {
-            let (keys, complete) = self.bucket.list(&prefix, Some(1)).await?;
+            let (keys, complete) = self.bucket.list(prefix, Some(1)).await?;
             let last = keys.last().cloned();
             let mut listed = Listed { keys: keys.into_iter().collect(), complete, until: last };
             if !complete {
-                let share = listed.until.as_deref().map_or(1.0, |key| hash_share(key, &prefix));
+                let share = listed.until.as_deref().map_or(1.0, |key| hash_share(key, prefix));
                 let pages = (1.0 / share.max(1e-9)) as usize;
                 if pages <= items.len() / OBJECTS_PER_PAGE {
-                    listed = Listed { keys: self.bucket.list_hashes(&prefix).await?, complete: true, until: None };
+                    listed = Listed { keys: self.bucket.list_hashes(prefix).await?, complete: true, until: None };
                 }
             }
             Ok(listed)

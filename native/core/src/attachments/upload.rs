@@ -88,10 +88,18 @@ pub struct Destination {
     pub bucket: String,
     /// `rootPrefix` of the queue.
     pub root_prefix: String,
+    /// Prefix of the objects where it is not `<root prefix>/Data`.
+    pub data_prefix: Option<String>,
     /// The farm of the job.
     pub farm_id: String,
     /// The queue of the job.
     pub queue_id: String,
+}
+
+impl Destination {
+    fn store(&self) -> Result<Store> {
+        Ok(Store::new(&self.access, &self.bucket, &self.root_prefix)?.with_data(self.data_prefix.as_deref()))
+    }
 }
 
 /// How the worker sees the files.
@@ -193,7 +201,7 @@ pub fn upload(
         .iter()
         .filter_map(|group| Some(Source { root: &group.root, manifest: group.manifest.as_ref()? }))
         .collect();
-    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
+    let store = destination.store()?;
     let tracker = tracker_for(&sources, on_progress, token);
     let folder = inputs_folder(&destination.farm_id, &destination.queue_id);
     block_on(async {
@@ -265,7 +273,7 @@ pub fn upload_snapshot(
     on_progress: OnProgress<'_>,
     token: &CancellationToken,
 ) -> Result<Statistics> {
-    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
+    let store = destination.store()?;
     let sources = [Source { root, manifest }];
     let tracker = tracker_for(&sources, on_progress, token);
     block_on(async {
@@ -306,7 +314,7 @@ pub fn upload_manifest(
 ) -> Result<String> {
     check_relative(path, Host::Posix)
         .map_err(|what| CoreError::Attachments(format!("The manifest cannot be stored: {what}.")))?;
-    let store = Store::new(&destination.access, &destination.bucket, &destination.root_prefix)?;
+    let store = destination.store()?;
     let bytes = manifest.encode();
     let hash = hash_bytes(&bytes);
     let metadata = root.map(|(root, location)| metadata_of(root, location)).unwrap_or_default();

@@ -21,6 +21,7 @@ fn send(access: S3Access, folder: &Path) {
         access,
         bucket: BUCKET.into(),
         root_prefix: "Root".into(),
+        data_prefix: None,
         farm_id: "farm-1".into(),
         queue_id: "queue-1".into(),
     };

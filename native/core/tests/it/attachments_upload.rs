@@ -35,6 +35,7 @@ fn destination(access: S3Access) -> Destination {
         access,
         bucket: BUCKET.into(),
         root_prefix: "Root".into(),
+        data_prefix: None,
         farm_id: "farm-1".into(),
         queue_id: "queue-1".into(),
     }
