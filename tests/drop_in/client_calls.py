@@ -263,6 +263,9 @@ def login(workstation: Workstation) -> None:
     set_setting("defaults.aws_profile_name", "studio")
     set_setting("deadline-cloud-monitor.path", str(monitor))
     assert api.check_authentication_status() is api.AwsAuthenticationStatus.NEEDS_LOGIN
+    # Programs make their session first, and offer the login then.
+    assert api.get_boto3_session(force_refresh=True).profile_name == "studio"
+    assert api.get_user_and_identity_store_id() == (USER, "i")
     told: list[dict[str, Any]] = []
     assert api.login(lambda **keywords: told.append(keywords), lambda: False) == (
         "Deadline Cloud monitor profile: studio"

@@ -71,6 +71,8 @@ def submission(workstation: Workstation) -> None:
     assert manifest["rootPath"] == str(texture.parent)
     assert get_setting("defaults.job_id") == job_id
     assert lines[-1] == job_id
+    with pytest.raises(ValueError, match="BOGUS"):
+        api.create_job_from_job_bundle(bundle, job_attachments_file_system="BOGUS")
     reports = [(reports[-1].status, reports[-1].progress) for reports in (hashing, upload)]
     assert reports == [(ProgressStatus.PREPARING_IN_PROGRESS, 100.0), (ProgressStatus.UPLOAD_IN_PROGRESS, 100.0)]
     assert all(one.progressMessage == one.progress_message != "" for one in hashing + upload)

@@ -139,9 +139,14 @@ def invalidate_boto3_session_cache() -> None:
 def _session(profile: str | None, region: str | None, proxy: str, ca_bundle: str) -> Any:
     import boto3
     from botocore.credentials import RefreshableCredentials
+    from botocore.exceptions import BotoCoreError
 
     session = boto3.Session(profile_name=profile, region_name=region)
-    credentials = session.get_credentials()
+    try:
+        credentials = session.get_credentials()
+    except BotoCoreError:
+        # Whoever is logged out has a session too; the first request with it says what is wrong.
+        credentials = None
     if isinstance(credentials, RefreshableCredentials) and credentials.method == "custom-process":
         # The monitor's credentials live a quarter of an hour: with botocore's own margins, which are as long, each
         # request would start the monitor again.

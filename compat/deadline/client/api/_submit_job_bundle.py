@@ -14,6 +14,7 @@ from shotput.errors import AttachmentsError, MissingInputsError
 
 from ...job_attachments._store import published
 from ...job_attachments.exceptions import AssetSyncCancelledError, MisconfiguredInputsError
+from ...job_attachments.models import JobAttachmentsFileSystem
 from ...job_attachments.progress_tracker import ProgressReportMetadata
 from ..config import config_file
 from ..exceptions import (
@@ -69,10 +70,13 @@ def create_job_from_job_bundle(
 
     Raises ``AssetSyncCancelledError`` when one of them does not, ``MisconfiguredInputsError`` for inputs that are
     missing or folders, ``AssetSyncError`` when files cannot be stored, ``UserInitiatedCancel`` when the question is
-    declined, ``CreateJobWaiterCanceled`` when ``create_job_result_callback`` ends the wait, and other
+    declined, ``CreateJobWaiterCanceled`` when ``create_job_result_callback`` ends the wait, ``ValueError`` for a file
+    system that is none, and other
     ``DeadlineOperationError``: what the service refuses is boto3's ``ClientError`` too. What a callback raises comes
     out unchanged.
     """
+    if job_attachments_file_system is not None:
+        JobAttachmentsFileSystem(job_attachments_file_system)
     submitter_name = submitter_name or "Custom"
     session_context["submitter-name"] = submitter_name
     session_context["submitter-version"] = submitter_version

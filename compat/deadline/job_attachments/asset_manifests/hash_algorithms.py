@@ -38,6 +38,6 @@ def hash_file(file_path: str, hash_alg: HashAlgorithm) -> str:
 
 
 def hash_data(data: bytes, hash_alg: HashAlgorithm) -> str:
-    """Hash of data, 32 hexadecimal digits."""
+    """Hash of data, 32 hexadecimal digits. Text counts as UTF-8."""
     _check(hash_alg)
-    return _native.hash_bytes(data)
+    return _native.hash_bytes(data.encode("utf-8") if isinstance(data, str) else bytes(data))
