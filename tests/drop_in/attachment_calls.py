@@ -196,8 +196,9 @@ def records(workstation: Workstation) -> None:
 @calls(MANIFESTS, "HashAlgorithm", "hash_data", "hash_file")
 def hashes(workstation: Workstation) -> None:
     assert hash_data(b"", HashAlgorithm.XXH128) == EMPTY_HASH
-    shapes = (b"\xc3\xa9", bytearray(b"\xc3\xa9"), memoryview(b"\xc3\xa9"), "é")
-    assert len({hash_data(data, HashAlgorithm.XXH128) for data in shapes}) == 1  # type: ignore[arg-type]
+    # Published for bytes, and taken by the official one in each of these shapes.
+    shapes: Any = (b"\xc3\xa9", bytearray(b"\xc3\xa9"), memoryview(b"\xc3\xa9"), "é")
+    assert len({hash_data(data, HashAlgorithm.XXH128) for data in shapes}) == 1
     assert hash_file(str(workstation.file("empty", "")), HashAlgorithm.XXH128) == EMPTY_HASH
     link = workstation.folder / "links" / "away"
     link.parent.mkdir()

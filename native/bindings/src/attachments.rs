@@ -80,8 +80,8 @@ fn snapshot(
 
 #[pyfunction]
 #[pyo3(signature = (
-    root, manifest, *, bucket=None, root_prefix=None, data_prefix=None, farm_id=None, queue_id=None, target=None, cache_dir=None,
-    force_s3_check=false, credentials=None, on_progress=None
+    root, manifest, *, bucket=None, root_prefix=None, data_prefix=None, farm_id=None, queue_id=None, target=None,
+    cache_dir=None, force_s3_check=false, credentials=None, on_progress=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "the names of the Python signature")]
 fn upload_snapshot(

@@ -33,7 +33,7 @@ def _callback(function: Callable[..., object], value: Any) -> Any:
     """An argument as a thread can call it, if it can be called at all."""
     if not callable(value):
         return value
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
         raise TypeError(
             f"{function.__name__}() was given the coroutine function {value!r}, and callbacks are not awaited. Give it "
             "a plain function; loop.call_soon_threadsafe() reaches the loop from there."

@@ -71,9 +71,8 @@ def create_job_from_job_bundle(
     Raises ``AssetSyncCancelledError`` when one of them does not, ``MisconfiguredInputsError`` for inputs that are
     missing or folders, ``AssetSyncError`` when files cannot be stored, ``UserInitiatedCancel`` when the question is
     declined, ``CreateJobWaiterCanceled`` when ``create_job_result_callback`` ends the wait, ``ValueError`` for a file
-    system that is none, and other
-    ``DeadlineOperationError``: what the service refuses is boto3's ``ClientError`` too. What a callback raises comes
-    out unchanged.
+    system that is none, and other ``DeadlineOperationError``: what the service refuses is boto3's ``ClientError`` too.
+    What a callback raises comes out unchanged.
     """
     if job_attachments_file_system is not None:
         JobAttachmentsFileSystem(job_attachments_file_system)
